@@ -1,0 +1,1 @@
+# `cmake --install`: headers, libsemdns, find_package(semdns), pkg-config. Written with the runtime.
