@@ -1,0 +1,49 @@
+/// \file What training yields and packing and compilation consume: the model of stages 1 and 2, and
+/// the acceptance data, before any byte layout. Everything is in its final integer form: packing and
+/// compiling only rearrange it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace semdns::pack {
+
+/// One written or mined term of stage 1. `words` are word hashes (kernels/hash.h) of the term's
+/// tokens as the tokeniser sees them, 1..SEMDNS_MAX_TERM_WORDS.
+struct Term {
+  std::vector<uint64_t> words;
+  std::string text;
+  uint32_t zone = 0;   ///< never the root
+  uint32_t weight = 0; ///< 1..SEMDNS_MAX_TERM_WEIGHT
+};
+
+struct KeywordModel {
+  std::vector<Term> terms;
+  uint32_t acceptVotes = 0xffffffffu; ///< SEMDNS_NEVER: stage 1 does not answer
+  uint32_t acceptPurity = 65536;      ///< Q16
+  uint32_t confidence = 0;            ///< Q16
+};
+
+/// Stage 2. Row 0 is the bias and has no hash (hashes[0] is unused).
+struct EmbeddingModel {
+  uint32_t dim = 0; ///< multiple of 16
+  bool punct = false;
+  uint32_t wordNgramMax = 1, charNgramMin = 0, charNgramMax = 0;
+  uint32_t unknownNorm = 0;
+  std::vector<uint64_t> hashes; ///< [rows] feature hashes, distinct
+  std::vector<int8_t> rows;     ///< [rows][dim], -127..127
+  std::vector<uint16_t> norms;  ///< [rows], norms[0] = 0
+  std::vector<int8_t> classes;  ///< [classes][dim] row-major, -127..127
+  uint32_t gain = 1;            ///< see docs/architecture.md, "Arithmetic"
+};
+
+/// The whole routing model of a tree with zones in preorder (spec::ZoneTree).
+struct RoutingModel {
+  KeywordModel keywords;
+  EmbeddingModel embedding;
+  std::vector<uint32_t> classZone; ///< [classes] ascending zone numbers; 0 only for the root's class
+  std::vector<uint32_t> threshold; ///< [zones] Q16; threshold[0] = 0
+};
+
+} // namespace semdns::pack
