@@ -1,0 +1,90 @@
+/// \file The trainer of stages 1 and 2: labelled texts, corpus snippets and keywords in, the
+/// routing model in its final integer form out.
+///
+/// Method (docs/architecture.md, "Training"): TF-IDF over words, word pairs and characters; a
+/// one-against-rest squared-hinge SVM; a low-rank factorisation of its weights into feature rows
+/// and class vectors; int8 quantisation; a second SVM that refits the class vectors on the
+/// quantised embeddings. A seeded held-out slice sets the confidence's sharpness, the zones'
+/// thresholds and whether stage 1 may answer; then everything is trained again on all examples.
+///
+/// Deterministic: the same data, options and TEXT table give the same model for any thread count
+/// and host (elementwise float arithmetic in a fixed order, no libm transcendental).
+#pragma once
+
+#include "lib/pack/model.h"
+#include "lib/support/diagnostics.h"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace semdns::train {
+
+/// One zone, in preorder; zone 0 is the root (its `parent` is ignored).
+struct Zone {
+  uint32_t parent = 0;     ///< below this zone's own number
+  uint32_t depth = 0;      ///< 0 for the root, else the parent's + 1
+  uint32_t subtreeEnd = 1; ///< one past the last zone of the subtree
+  std::string name;        ///< for diagnostics only
+};
+
+enum class ExampleKind : uint8_t {
+  Labelled, ///< a row of an examples file: trains, calibrates, and is mined for stage 1
+  Snippet,  ///< a piece of a corpus (lib/train/snippets.h): trains and calibrates
+  Pattern,  ///< a pattern of a library: a short pseudo-text, trains only
+};
+
+struct Example {
+  std::string text;
+  uint32_t zone = 0; ///< zone 0: texts that belong to no zone below the root (`--root-label`)
+  ExampleKind kind = ExampleKind::Labelled;
+};
+
+/// A term of stage 1, from the spec (`keyword:`) or from a pattern library. It is also a
+/// pseudo-text for stage 2, so that trees of keywords alone have a best guess for every query.
+struct Keyword {
+  std::string text;
+  uint32_t zone = 0;    ///< never the root
+  uint32_t weight = 0;  ///< 1..1000 of a mined term (how telling it is); written ones: 0 = default
+  bool written = false; ///< by hand in the spec
+};
+
+struct TrainingData {
+  std::vector<Zone> zones;
+  std::vector<Example> examples;
+  std::vector<Keyword> keywords;
+};
+
+struct TrainOptions {
+  unsigned threads = 1; ///< changes the time, never the result
+  uint64_t seed = 1;
+  double alpha = 0.05;      ///< misroute rate that the thresholds aim at on the held-out slice
+  uint32_t maxDim = 128;    ///< upper bound of the embedding's dimension, a multiple of 16
+  uint32_t maxRows = 40000; ///< upper bound of the embedding's rows
+  bool mineKeywords = true; ///< look for stage 1 terms in the labelled examples
+};
+
+/// What the held-out slice said, for reports and META. All zero when there was too little data.
+struct TrainReport {
+  uint32_t examples = 0, heldOut = 0;   ///< texts trained on; texts of the held-out slice
+  uint32_t inScope = 0;                 ///< held-out texts whose zone is not the root
+  uint32_t bestCorrect = 0;             ///< of those: stage 2's best class is right
+  uint32_t answered = 0, misrouted = 0; ///< of those: answered below the root; answered wrongly
+  uint32_t keywordAnswered = 0, keywordWrong = 0; ///< of all held-out texts: stage 1 alone
+  uint32_t rows = 0, dim = 0, classes = 0, terms = 0;
+};
+
+/// Trains the model of a tree. `textSection` is the TEXT section's bytes, 64-byte aligned or not
+/// (text::buildTextSection()): the one that the artifact will carry.
+///
+/// Zones with too little to learn from, contradictory labels and thresholds that cannot reach alpha
+/// are warnings. Errors (an empty model is returned): more than SEMDNS_MAX_CLASSES zones with
+/// training texts, an example or keyword outside `zones`, a keyword for the root, more data than
+/// the 32-bit model can hold. Data without any text gives a model without classes.
+/// Thread-safe for different `diags`.
+pack::RoutingModel train(const TrainingData &data, const TrainOptions &options,
+                         std::span<const uint8_t> textSection, Diagnostics &diags,
+                         TrainReport *report = nullptr);
+
+} // namespace semdns::train
