@@ -154,7 +154,7 @@ bool writeFileAtomically(const std::string &path, std::string_view bytes, bool f
 
 std::string sha256Hex(std::string_view bytes) {
   uint8_t digest[32];
-  sha256(bytes.data(), bytes.size(), digest);
+  base::sha256(bytes.data(), bytes.size(), digest);
   static const char *const kHex = "0123456789abcdef";
   std::string text;
   text.reserve(64);
