@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# The main job on real input, as `./dev demo` shows it: mine, build, inspect, evaluate, resolve.
+# Expects build/release and build/corpora; redoes only what is older than what it is made from.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/../.."
+bin=build/release/bin
+corpora=build/corpora
+out=build/demo
+mkdir -p "$out"
+
+show() { # prints the command as a user would type it, then runs it
+  printf '\n\033[1m$ %s\033[0m\n' "${*//$bin\//}" >&2
+  "$@"
+}
+newer_than() { # true if $1 exists and is newer than every other argument
+  local target=$1 input
+  shift
+  [[ -f $target ]] || return 1
+  for input in "$@"; do [[ $target -nt $input ]] || return 1; done
+}
+
+domains=()
+for folder in corpora/*/; do
+  domain=$(basename "$folder")
+  [[ -f $folder/corpus.txtpb ]] && domains+=("$domain")
+done
+
+libraries=()
+for domain in "${domains[@]}"; do
+  mapfile -t inputs < <(find "$corpora/$domain" -type f | sort)
+  library=$corpora/$domain.plib
+  libraries+=("$library")
+  if newer_than "$library" "${inputs[@]}" $bin/mine-patterns; then continue; fi
+  arguments=()
+  for other in "${domains[@]}"; do
+    [[ $other == "$domain" ]] || arguments+=("--background=$corpora/$other")
+  done
+  show $bin/mine-patterns --domain="$domain" --input="$corpora/$domain" "${arguments[@]}" -f -o "$library"
+done
+
+spec=corpora/hierarchies/demo.txtpb
+artifact=$out/demo.sdna
+if newer_than "$artifact" "$spec" "${libraries[@]}" $bin/build-hierarchy; then
+  echo "mined libraries and $artifact are up to date" >&2
+else
+  show $bin/build-hierarchy "$spec" -o "$artifact" -f -j"$(nproc)"
+fi
+
+show $bin/inspect-artifact "$artifact"
+cat corpora/*/queries.jsonl >"$out/queries.jsonl"
+show $bin/evaluate-hierarchy "$artifact" --queries="$out/queries.jsonl"
+show $bin/resolve-query @"$artifact" +short \
+  'how do I join two lists of dictionaries in python by a shared key' \
+  'which redistribution conditions does the apache license put on modified files' \
+  'what is the boiling point of bromine' \
+  'hmm'
+show $bin/resolve-query @"$artifact" +trace 'how do I undo the last commit without losing my changes'
+
+cat >&2 <<EOF
+
+What next:
+  $bin/resolve-query @$artifact --json 'your own question'     one JSON object, all fields
+  $bin/bench-artifact $artifact --queries=$out/queries.jsonl    nanoseconds a query, per instruction set
+  docs/tutorial.md                                              your own domain in 15 minutes
+  ./dev test                                                    every test
+EOF
