@@ -3,7 +3,9 @@
  * The automaton runs over words, not bytes: word boundaries hold by construction and its work per
  * word is bounded. A word is known by its 64-bit hash (kernels/hash.h). It is an Aho-Corasick
  * automaton whose failure links are resolved at build time: `step` maps (state, word) to the next
- * state for every pair whose target is not the initial state.
+ * state for every pair whose target differs from what the initial state does on that word. So the
+ * next state is step(state, word), else step(0, word), else 0. (Storing those pairs too would take
+ * space in the order of states times first words.)
  *
  *     semdns_keyw_header
  *     buckets of the word table    {u32 fingerprint[8]; u32 id[8]}: word hash -> word id (1..word_count)
