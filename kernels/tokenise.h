@@ -224,6 +224,10 @@ static inline void uk_tokenise(const uint8_t *__restrict textTable, const uint8_
       state.flags |= SEMDNS_KERNEL_REPAIRED;
     uint32_t entry = blocks[(uint32_t)stage1[code >> 7] * SEMDNS_TEXT_BLOCK_SIZE + (code & 127u)];
     uint32_t length = SEMDNS_TEXT_LENGTH(entry);
+    if (length == SEMDNS_TEXT_IDENTITY) {
+      entry |= code;
+      length = 0;
+    }
     const uint32_t *finals = length ? pool + SEMDNS_TEXT_VALUE(entry) : &entry;
     for (uint32_t i = 0; i == 0 || i < length; ++i) {
       uint32_t kind = SEMDNS_TEXT_CLASS(finals[i]);

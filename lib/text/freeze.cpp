@@ -39,8 +39,9 @@ std::vector<uint32_t> normalise(const icu::UnicodeString &source) {
   std::vector<uint32_t> result;
   for (int32_t i = 0; i < decomposed.length(); i = decomposed.moveIndex32(i, 1)) {
     auto codePoint = static_cast<uint32_t>(decomposed.char32At(i));
-    if (classOf(codePoint) != SEMDNS_CHAR_DROP)
-      result.push_back(codePoint);
+    semdns_char_class kind = classOf(codePoint);
+    if (kind != SEMDNS_CHAR_DROP)
+      result.push_back(kind == SEMDNS_CHAR_SPACE ? ' ' : codePoint);
   }
   return result;
 }
@@ -102,28 +103,30 @@ std::string buildTextSection() {
 
   Block block;
   for (uint32_t codePoint = 0; codePoint < 0x110000; ++codePoint) {
-    uint32_t entry;
+    std::vector<uint32_t> finals;
     auto c = static_cast<UChar32>(codePoint);
+    semdns_char_class kind = classOf(codePoint);
     // Most code points are private, unassigned or inert; asking first saves most of the time.
-    if (normaliser(true).isInert(c) && normaliser(false).isInert(c)) {
-      semdns_char_class kind = classOf(codePoint);
-      entry = kind == SEMDNS_CHAR_DROP ? static_cast<uint32_t>(SEMDNS_CHAR_DROP) << 21
-                                       : finalEntry(codePoint);
-    } else {
-      std::vector<uint32_t> finals = normalise(codePoint);
+    if (!normaliser(true).isInert(c) || !normaliser(false).isInert(c))
+      finals = normalise(codePoint);
+    else if (kind != SEMDNS_CHAR_DROP)
+      finals = {kind == SEMDNS_CHAR_SPACE ? ' ' : codePoint};
+
+    uint32_t entry;
+    if (finals.empty()) {
+      entry = static_cast<uint32_t>(SEMDNS_CHAR_DROP) << 21;
+    } else if (finals.size() > 1) {
+      auto size = static_cast<uint32_t>(finals.size());
       for (uint32_t &final : finals)
         final = finalEntry(final);
-      if (finals.empty()) {
-        entry = static_cast<uint32_t>(SEMDNS_CHAR_DROP) << 21;
-      } else if (finals.size() == 1) {
-        entry = finals[0];
-      } else {
-        auto size = static_cast<uint32_t>(finals.size());
-        auto [found, isNew] = poolOffsets.emplace(finals, static_cast<uint32_t>(pool.size()));
-        if (isNew)
-          pool.insert(pool.end(), finals.begin(), finals.end());
-        entry = found->second | size << 24;
-      }
+      auto [found, isNew] = poolOffsets.emplace(finals, static_cast<uint32_t>(pool.size()));
+      if (isNew)
+        pool.insert(pool.end(), finals.begin(), finals.end());
+      entry = found->second | size << 24;
+    } else if (finals[0] == codePoint && codePoint >= 0x80) {
+      entry = static_cast<uint32_t>(kind) << 21 | SEMDNS_TEXT_IDENTITY << 24;
+    } else {
+      entry = finalEntry(finals[0]);
     }
     block[codePoint % SEMDNS_TEXT_BLOCK_SIZE] = entry;
     if (codePoint % SEMDNS_TEXT_BLOCK_SIZE == SEMDNS_TEXT_BLOCK_SIZE - 1) {

@@ -12,8 +12,8 @@
 namespace semdns::text {
 
 /// Bytes of a TEXT section, made from the ICU that this program is linked with. The same ICU gives
-/// the same bytes. About 20 kB of stage table and 100 kB of blocks; takes a fraction of a second.
-/// Thread-safe. Aborts when ICU's own data are missing.
+/// the same bytes. About 300 kB; takes a tenth of a second. Thread-safe. Aborts when ICU's own data
+/// are missing.
 std::string buildTextSection();
 
 /// The class of a final code point (one that N has already mapped), from its general category and

@@ -47,6 +47,10 @@ std::vector<Word> splitWords(std::string_view textSection, std::string_view text
     pos = end;
     uint32_t entry = blocks[stage1[code >> 7] * SEMDNS_TEXT_BLOCK_SIZE + (code & 127u)];
     uint32_t length = SEMDNS_TEXT_LENGTH(entry);
+    if (length == SEMDNS_TEXT_IDENTITY) {
+      entry |= code;
+      length = 0;
+    }
     const uint32_t *finals = length ? pool + SEMDNS_TEXT_VALUE(entry) : &entry;
     for (uint32_t i = 0; i < (length ? length : 1); ++i) {
       uint32_t kind = SEMDNS_TEXT_CLASS(finals[i]);

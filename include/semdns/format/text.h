@@ -3,7 +3,7 @@
  *
  * Normalisation N(text) maps each code point by itself: NFKC_Casefold, then canonical decomposition,
  * then every code point with a canonical combining class other than 0, 7 (nukta), 8 (kana voicing)
- * and 9 (virama) is dropped. Because accents are dropped and everything else is fully decomposed, no
+ * and 9 (virama) is dropped, and what separates words becomes U+0020. Because accents are dropped and everything else is fully decomposed, no
  * context is needed (no reordering, no composition) and canonically equivalent texts give the same
  * tokens. What ICU says for the whole string and this table agree; a test shows it for every code
  * point and for random strings.
@@ -16,7 +16,9 @@
  * An entry: bits 0..20 value, bits 21..23 class (semdns_char_class), bits 24..31 length.
  *   length 0: the code point maps to `value`, itself of class `class` (identity included). A value
  *             is final: it is never mapped again.
- *   length n > 0: it maps to the n final entries (value + class, length 0) at pool[value].
+ *   length 1..254: it maps to as many final entries (value + class, length 0) at pool[value].
+ *   length 255: the code point maps to itself, of class `class`; `value` is 0. Whole scripts share
+ *             blocks that way. Not used below U+0080.
  *   class SEMDNS_CHAR_DROP with length 0: maps to nothing. */
 #ifndef SEMDNS_FORMAT_TEXT_H
 #define SEMDNS_FORMAT_TEXT_H
@@ -40,6 +42,7 @@ enum semdns_char_class {
 #define SEMDNS_TEXT_VALUE(entry) ((entry) & 0x1fffffu)
 #define SEMDNS_TEXT_CLASS(entry) (((entry) >> 21) & 7u)
 #define SEMDNS_TEXT_LENGTH(entry) ((entry) >> 24)
+#define SEMDNS_TEXT_IDENTITY 255u /* the length that means "itself" */
 
 typedef struct semdns_text_header {
   uint32_t block_count; /* 1..SEMDNS_TEXT_MAX_BLOCKS */
