@@ -123,7 +123,8 @@ TEST(Parse, Values) {
   EXPECT_THAT(errorsOf("engine { name: \"e\" tier: domain } zone { name: \"a.\" keyword: \"x\" }"),
               HasSubstr("one of ROOT, DOMAIN, SUBDOMAIN, SPECIALIST, found 'domain'"));
   EXPECT_THAT(errorsOf("zone: \"legal.\""), HasSubstr("'zone' is a block | write zone { ... }"));
-  EXPECT_THAT(errorsOf("zone { name: \"a.\" keyword { } }"), HasSubstr("takes a string in quotes, found '{'"));
+  EXPECT_THAT(errorsOf("zone { name: \"a.\" keyword { } }"),
+              HasSubstr("takes a string in quotes, found '{'"));
   EXPECT_THAT(errorsOf("zone { name: \"a.\" name: \"b.\" keyword: \"x\" }"),
               HasSubstr("'name' is given twice"));
   EXPECT_THAT(errorsOf("keyword: \"x\""), HasSubstr("'keyword' belongs inside zone { }"));
