@@ -1,0 +1,324 @@
+#include "runtime/exec/portable.h"
+
+#include "kernels/lookup.h"
+#include "kernels/match.h"
+#include "kernels/tokenise.h"
+
+#include <string.h>
+
+namespace semdns::exec {
+namespace {
+
+template <typename T> const T *at(const uint8_t *section, uint64_t offset) {
+  return reinterpret_cast<const T *>(section + offset);
+}
+
+uint32_t isqrt(uint64_t n) {
+  uint64_t root = 0;
+  for (uint64_t bit = uint64_t(1) << ((63 - __builtin_clzll(n | 1)) & ~1); bit; bit >>= 2) {
+    if (n >= root + bit) {
+      n -= root + bit;
+      root = (root >> 1) + bit;
+    } else {
+      root >>= 1;
+    }
+  }
+  return static_cast<uint32_t>(root);
+}
+
+struct Kernel {
+  const semdns_keyw_header &keyw;
+  const semdns_tokv_header &tokv;
+  const semdns_cent_header &cent;
+  const semdns_clsf_header &clsf;
+  const semdns_kernel_tables &tables;
+  const semdns_kernel_query &query;
+  const semdns_kernel_scratch &scratch;
+  semdns_kernel_answer &answer;
+  uk_counts counts;
+
+  const uint32_t *parents() const { return at<uint32_t>(tables.clsf, clsf.zone_parent_offset); }
+
+  /// Leaves the votes of all zones in scratch.votes; returns the sum of the hits' weights.
+  uint64_t vote(uint32_t &winner) {
+    const auto *terms = at<semdns_term>(tables.keyw, keyw.terms_offset);
+    int32_t *votes = scratch.votes;
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < answer.hit_count; ++i) {
+      const semdns_term &term = terms[scratch.hits[i]];
+      votes[term.zone] += static_cast<int32_t>(term.weight);
+      total += term.weight;
+    }
+    uint32_t best = 0;
+    for (uint32_t i = 0; i < answer.hit_count; ++i) {
+      const uint32_t zone = terms[scratch.hits[i]].zone;
+      const auto v = static_cast<uint32_t>(votes[zone]);
+      if (v > best || (v == best && zone < winner)) {
+        best = v;
+        winner = zone;
+      }
+    }
+    answer.votes = best;
+    return total;
+  }
+
+  void clearVotes() {
+    const auto *terms = at<semdns_term>(tables.keyw, keyw.terms_offset);
+    for (uint32_t i = 0; i < answer.hit_count; ++i)
+      scratch.votes[terms[scratch.hits[i]].zone] = 0;
+  }
+
+  /// Stage 1. True when it answers; `winner` is its best guess either way (0: no votes).
+  bool keywords(uint32_t &winner) {
+    answer.hit_count = uk_match(tables.keyw, scratch.words, counts.words, scratch.hits);
+    if (!answer.hit_count)
+      return false;
+    const uint64_t total = vote(winner);
+    uint64_t agreeing = 0;
+    for (uint32_t z = winner;; z = parents()[z]) {
+      agreeing += static_cast<uint32_t>(scratch.votes[z]);
+      if (!z)
+        break;
+    }
+    clearVotes();
+    if (keyw.accept_votes == SEMDNS_NEVER || answer.votes < keyw.accept_votes ||
+        agreeing * 65536 < total * keyw.accept_purity)
+      return false;
+    answer.stage = SEMDNS_KERNEL_STAGE_KEYWORD;
+    answer.zone = answer.best_zone = winner;
+    answer.confidence = answer.best_confidence = answer.margin = keyw.confidence;
+    answer.top_count = 1;
+    answer.top_class[0] = SEMDNS_NONE;
+    answer.top_zone[0] = winner;
+    answer.top_confidence[0] = keyw.confidence;
+    return true;
+  }
+
+  /// Sums the rows of the known features into scratch.pool; returns n, the text's norm.
+  uint32_t pool() {
+    const auto *buckets = at<semdns_word_bucket>(tables.tokv, tokv.buckets_offset);
+    const auto *rows = at<int8_t>(tables.tokv, tokv.rows_offset);
+    const auto *norms = at<uint16_t>(tables.tokv, tokv.norms_offset);
+    const uint64_t unknown = uint64_t(tokv.unknown_norm) * tokv.unknown_norm;
+    const uint32_t dim = tokv.dim;
+    int32_t *__restrict sums = scratch.pool;
+    uint64_t n2 = 0;
+    uint32_t known = 0;
+    for (uint32_t f = 0; f < counts.features; ++f) {
+      const uint32_t row = uk_lookup(buckets, tokv.bucket_count, scratch.features[f]);
+      if (row) {
+        scratch.rows[known++] = row;
+        n2 += uint64_t(norms[row]) * norms[row];
+      } else if (f - counts.chars < counts.unigrams) {
+        n2 += unknown;
+      }
+    }
+    answer.row_count = known;
+    // Blocks of 32 dimensions stay in registers while the rows stream by.
+    for (uint32_t d = 0; d < dim; d += 32) {
+      const uint32_t width = dim - d < 32 ? 16 : 32;
+      int16_t low[32];
+      int32_t wide[32];
+      for (uint32_t i = 0; i < width; ++i)
+        wide[i] = rows[d + i];
+      // 128 rows of |value| <= 127 fit 16 bits.
+      for (uint32_t begin = 0; begin < known; begin += 128) {
+        const uint32_t end = begin + 128 < known ? begin + 128 : known;
+        memset(low, 0, sizeof low);
+        for (uint32_t r = begin; r < end; ++r) {
+          const int8_t *__restrict row = rows + uint64_t(scratch.rows[r]) * dim + d;
+          if (width == 32)
+            for (uint32_t i = 0; i < 32; ++i)
+              low[i] = static_cast<int16_t>(low[i] + row[i]);
+          else
+            for (uint32_t i = 0; i < 16; ++i)
+              low[i] = static_cast<int16_t>(low[i] + row[i]);
+        }
+        for (uint32_t i = 0; i < width; ++i)
+          wide[i] += low[i];
+      }
+      memcpy(sums + d, wide, width * sizeof(int32_t));
+    }
+    const uint32_t n = isqrt(n2);
+    return n ? n : 1;
+  }
+
+  /// Scales scratch.pool to scratch.quant; returns m, the largest magnitude.
+  uint32_t quantise() {
+    const uint32_t dim = tokv.dim;
+    const int32_t *__restrict sums = scratch.pool;
+    int8_t *__restrict quant = scratch.quant;
+    int32_t largest = 0;
+    for (uint32_t d = 0; d < dim; ++d) {
+      const int32_t magnitude = sums[d] < 0 ? -sums[d] : sums[d];
+      largest = largest < magnitude ? magnitude : largest;
+    }
+    const int64_t scale = largest ? (INT64_C(127) << 24) / largest : 0;
+    for (uint32_t d = 0; d < dim; ++d)
+      quant[d] = static_cast<int8_t>((sums[d] * scale + (1 << 23)) >> 24);
+    return static_cast<uint32_t>(largest);
+  }
+
+  template <uint32_t U> void score() {
+    const auto *__restrict line = at<int8_t>(tables.cent, cent.vectors_offset);
+    const uint32_t quads = cent.dim / 4;
+    for (uint32_t group = 0; group < cent.padded_count; group += 16 * U) {
+      // Even and odd pairs of dimensions apart: a multiply-add of 16-bit pairs on any vector unit.
+      int32_t sums[U][32] = {};
+      for (uint32_t quad = 0; quad < quads; ++quad) {
+        const int16_t q[4] = {scratch.quant[4 * quad], scratch.quant[4 * quad + 1],
+                              scratch.quant[4 * quad + 2], scratch.quant[4 * quad + 3]};
+        for (uint32_t u = 0; u < U; ++u, line += 64)
+          for (uint32_t i = 0; i < 32; ++i)
+            sums[u][i] += q[(2 * i) & 3] * line[2 * i] + q[(2 * i + 1) & 3] * line[2 * i + 1];
+      }
+      int32_t *scores = scratch.scores + group;
+      for (uint32_t u = 0; u < U; ++u)
+        for (uint32_t lane = 0; lane < 16; ++lane)
+          scores[16 * u + lane] = sums[u][2 * lane] + sums[u][2 * lane + 1];
+    }
+  }
+
+  /// The top_k classes of largest score, best first, ties to the lowest class.
+  void candidates(uint32_t wanted) {
+    const int32_t *scores = scratch.scores;
+    uint32_t *top = answer.top_class;
+    uint32_t count = 0;
+    for (uint32_t k = 0; k < clsf.class_count; ++k) {
+      if (count == wanted && scores[k] <= scores[top[count - 1]])
+        continue;
+      uint32_t place = count < wanted ? count++ : count - 1;
+      for (; place > 0 && scores[top[place - 1]] < scores[k]; --place)
+        top[place] = top[place - 1];
+      top[place] = k;
+    }
+    answer.top_count = count;
+  }
+
+  uint32_t zoneConfidence(uint32_t zone) const {
+    if (!zone)
+      return 65536;
+    const uint32_t begin = at<uint32_t>(tables.clsf, clsf.zone_class_begin_offset)[zone];
+    const uint32_t end = at<uint32_t>(tables.clsf, clsf.zone_class_end_offset)[zone];
+    uint64_t sum = 0;
+    for (uint32_t k = begin; k < end; ++k)
+      sum += scratch.weights[k];
+    return static_cast<uint32_t>(sum * 65536 / answer.total_weight);
+  }
+
+  /// Stage 2. Without known features its guess stands but the root answers.
+  void embedding(uint32_t topK) {
+    const uint32_t n = pool();
+    const uint32_t m = quantise();
+    if (cent.layout == 1)
+      score<1>();
+    else if (cent.layout == 2)
+      score<2>();
+    else
+      score<4>();
+
+    const uint32_t classes = clsf.class_count;
+    const int32_t *__restrict scores = scratch.scores;
+    int32_t top = scores[0];
+    for (uint32_t k = 1; k < classes; ++k)
+      top = scores[k] > top ? scores[k] : top;
+
+    uint64_t gain = uint64_t(clsf.gain) * m / n;
+    if (gain > (1u << 24) - 1)
+      gain = (1u << 24) - 1;
+    const uint32_t g = static_cast<uint32_t>(gain);
+    const uint32_t limit = 0x7fffffffu / (g ? g : 1);
+    const auto *exp2 = at<uint32_t>(tables.clsf, clsf.exp2_offset);
+    uint32_t *__restrict weights = scratch.weights;
+    uint32_t total = 0;
+    for (uint32_t k = 0; k < classes; ++k) {
+      uint32_t distance = static_cast<uint32_t>(top - scores[k]);
+      distance = distance < limit ? distance : limit;
+      const uint32_t x = (distance * g) >> 16;
+      weights[k] = x >> 8 > 16 ? 0 : exp2[x & 255] >> (x >> 8);
+      total += weights[k];
+    }
+    answer.total_weight = total;
+
+    const auto *classZone = at<uint32_t>(tables.clsf, clsf.class_zone_offset);
+    // One more than asked for, because the margin needs the runner-up.
+    candidates(topK < 2 ? 2 : topK);
+    const uint32_t *best = answer.top_class;
+    answer.margin =
+        answer.top_count < 2
+            ? 65536
+            : static_cast<uint32_t>(uint64_t(weights[best[0]] - weights[best[1]]) * 65536 / total);
+    if (answer.top_count > topK) {
+      answer.top_class[topK] = 0;
+      answer.top_count = topK;
+    }
+    for (uint32_t i = 0; i < answer.top_count; ++i) {
+      answer.top_zone[i] = classZone[best[i]];
+      answer.top_confidence[i] = static_cast<uint32_t>(uint64_t(weights[best[i]]) * 65536 / total);
+    }
+
+    uint32_t guess = SEMDNS_NONE;
+    for (uint32_t k = clsf.root_class; k < classes; ++k)
+      if (guess == SEMDNS_NONE || scores[k] > scores[guess])
+        guess = k;
+    uint32_t zone = guess == SEMDNS_NONE ? 0 : classZone[guess];
+    uint32_t confidence = zoneConfidence(zone);
+    answer.best_zone = zone;
+    answer.best_confidence = confidence;
+    if (!answer.row_count) {
+      answer.flags |= SEMDNS_KERNEL_NO_EVIDENCE;
+      answer.confidence = 65536;
+      return;
+    }
+    const auto *threshold = at<uint32_t>(tables.clsf, clsf.zone_threshold_offset);
+    while (zone && confidence < threshold[zone]) {
+      zone = parents()[zone];
+      confidence = zoneConfidence(zone);
+    }
+    answer.stage = SEMDNS_KERNEL_STAGE_EMBEDDING;
+    answer.zone = zone;
+    answer.confidence = confidence;
+  }
+
+  void route() {
+    uk_tokenise(tables.text, query.text, query.text_size, tokv.word_ngram_max, tokv.char_ngram_min,
+                tokv.char_ngram_max, tokv.flags & SEMDNS_FEATURE_PUNCT, scratch.words,
+                scratch.features, &counts);
+    answer.flags = counts.flags;
+    answer.word_count = counts.words;
+    answer.feature_count = counts.features;
+    uint32_t winner = 0;
+    if ((query.stages & SEMDNS_KERNEL_STAGE_KEYWORD) && keywords(winner))
+      return;
+    if ((query.stages & SEMDNS_KERNEL_STAGE_EMBEDDING) && clsf.class_count) {
+      embedding(query.top_k < 1                       ? 1
+                : query.top_k > SEMDNS_KERNEL_TOP_MAX ? SEMDNS_KERNEL_TOP_MAX
+                                                      : query.top_k);
+      return;
+    }
+    answer.flags |= SEMDNS_KERNEL_NO_EVIDENCE;
+    answer.best_zone = winner;
+    answer.confidence = 65536;
+    answer.best_confidence = winner ? 0 : 65536;
+  }
+};
+
+} // namespace
+
+void routePortable(const semdns_kernel_tables *tables, const semdns_kernel_query *query,
+                   const semdns_kernel_scratch *scratch, semdns_kernel_answer *answer) {
+  memset(answer, 0, sizeof *answer);
+  answer->size = sizeof *answer;
+  Kernel kernel{*at<semdns_keyw_header>(tables->keyw, 0),
+                *at<semdns_tokv_header>(tables->tokv, 0),
+                *at<semdns_cent_header>(tables->cent, 0),
+                *at<semdns_clsf_header>(tables->clsf, 0),
+                *tables,
+                *query,
+                *scratch,
+                *answer,
+                {}};
+  kernel.route();
+}
+
+} // namespace semdns::exec

@@ -1,0 +1,68 @@
+/// \file What `semdns_artifact` is: validated sections in memory, a kernel, and the strings and
+/// lists of the ABI prepared once, so that answering copies pointers only.
+#pragma once
+
+#include "runtime/artifact/source.h"
+#include "runtime/exec/kernel.h"
+#include "semdns/format/zones.h"
+#include "semdns/semdns.h"
+
+namespace semdns::resolve {
+
+/// A zone as answers show it.
+struct ZoneView {
+  const char *name;
+  const char *path;
+  const semdns_engine_choice *engines; ///< own ones, else the nearest ancestor's; best first
+  uint32_t engineCount;
+};
+
+struct MetaView {
+  const char *key;
+  const char *value;
+};
+
+} // namespace semdns::resolve
+
+/// Immutable after opening; shared by reference count.
+struct semdns_artifact {
+  uint32_t references = 1; ///< atomic
+  semdns::artifact::Source source;
+  semdns::exec::Kernel kernel;
+  semdns_kernel_tables tables = {};
+
+  uint64_t serial = 0, fileSize = 0;
+  uint8_t digest[32] = {};
+  char digestHex[65] = "";
+  const char *name = "";
+
+  uint32_t zoneCount = 0, classCount = 0, engineCount = 0, metaCount = 0;
+  uint32_t stages = 0; ///< SEMDNS_STAGE_* that this artifact has
+  uint32_t dim = 0, paddedCount = 0;
+  const semdns_zone *zones = nullptr;         ///< in the section
+  semdns::resolve::ZoneView *views = nullptr; ///< [zoneCount]
+  semdns_engine_choice *choices = nullptr;    ///< [engine refs], by zone, best first
+  uint32_t *byName = nullptr,
+           *byPath = nullptr;                ///< [zoneCount] zone numbers sorted by name, by path
+  semdns::resolve::MetaView *meta = nullptr; ///< [metaCount] sorted by key
+  char *strings = nullptr;                   ///< what all of these point to, NUL-terminated
+
+  const char *isas[SEMDNS_MAX_SECTIONS + 1] = {}; ///< names of the levels inside, "portable" first
+  uint32_t isaCount = 0;
+};
+
+namespace semdns::resolve {
+
+/// Bytes of working memory that kernels need for this artifact, a multiple of 64.
+uint64_t workSize(const semdns_artifact &artifact);
+
+/// Bytes that semdns_scratch_init needs: workSize and the scratch itself.
+size_t scratchSize(const semdns_artifact &artifact);
+
+/// Points `scratch` into `memory` (64-byte aligned, workSize bytes) and clears the votes.
+void layOut(const semdns_artifact &artifact, uint8_t *memory, semdns_kernel_scratch &scratch);
+
+/// Fills `error` where the caller passed one; returns `code`.
+semdns_status fail(semdns_error *error, semdns_status code, const char *message);
+
+} // namespace semdns::resolve

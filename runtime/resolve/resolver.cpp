@@ -1,0 +1,480 @@
+/// Resolver, scratch and the cascade. The hot path is one atomic load, the kernel, and copying the
+/// pointers that the artifact has prepared.
+#include "runtime/exec/portable.h"
+#include "runtime/resolve/artifact.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+using semdns::resolve::fail;
+
+/// Swaps publish a new epoch; a scratch that has seen the current epoch already holds a reference
+/// to the current artifact and need not take the lock.
+struct semdns_resolver {
+  pthread_mutex_t lock; ///< guards `artifact`
+  semdns_artifact *artifact;
+  uint64_t epoch; ///< atomic; changes only under the lock
+};
+
+struct semdns_scratch {
+  semdns_resolver *resolver;
+  semdns_artifact *artifact; ///< the one that the last answer points into; a reference of its own
+  uint64_t epoch;
+  uint8_t *work;
+  uint64_t workSize;
+  bool onHeap;
+  semdns_kernel_scratch kernel;
+};
+
+namespace {
+
+constexpr size_t kHandleSize = (sizeof(semdns_scratch) + 63) & ~size_t(63);
+
+/// The resolver's artifact with a new reference, and the epoch that it belongs to.
+semdns_artifact *acquire(semdns_resolver *resolver, uint64_t &epoch) {
+  pthread_mutex_lock(&resolver->lock);
+  semdns_artifact *artifact = semdns_artifact_retain(resolver->artifact);
+  epoch = __atomic_load_n(&resolver->epoch, __ATOMIC_RELAXED);
+  pthread_mutex_unlock(&resolver->lock);
+  return artifact;
+}
+
+/// Lets the scratch follow a swap. The old artifact goes only when the new one can be used.
+semdns_status follow(semdns_scratch *scratch) {
+  uint64_t epoch;
+  semdns_artifact *artifact = acquire(scratch->resolver, epoch);
+  const uint64_t needed = semdns::resolve::workSize(*artifact);
+  if (needed > scratch->workSize) {
+    auto *work = scratch->onHeap ? static_cast<uint8_t *>(aligned_alloc(64, needed)) : nullptr;
+    if (!work) {
+      semdns_artifact_release(artifact);
+      return scratch->onHeap ? SEMDNS_ERROR_MEMORY : SEMDNS_ERROR_SCRATCH;
+    }
+    free(scratch->work);
+    scratch->work = work;
+    scratch->workSize = needed;
+  }
+  semdns_artifact_release(scratch->artifact);
+  scratch->artifact = artifact;
+  scratch->epoch = epoch;
+  semdns::resolve::layOut(*artifact, scratch->work, scratch->kernel);
+  return SEMDNS_OK;
+}
+
+void setZone(const semdns_artifact &a, uint32_t zone, uint32_t confidence, semdns_zone_ref &out) {
+  out.index = zone;
+  out.confidence = confidence;
+  out.name = a.views[zone].name;
+  out.path = a.views[zone].path;
+}
+
+/// The first leaf: what `best` says when nothing at all speaks for any zone, because it never is
+/// the root.
+uint32_t firstLeaf(const semdns_artifact &a) {
+  uint32_t zone = 0;
+  while (zone + 1 < a.zoneCount && a.zones[zone].subtree_end > zone + 1)
+    ++zone;
+  return zone;
+}
+
+void fill(const semdns_artifact &a, const semdns_kernel_answer &k, uint32_t status, uint32_t reason,
+          uint32_t topK, semdns_answer &out) {
+  out.status = status;
+  out.reason = reason;
+  out.retryable = status == SEMDNS_TIMEOUT;
+  out.stage = k.stage;
+  out.cached = 0;
+  out.margin = k.margin;
+  out.ttl = status == SEMDNS_TIMEOUT ? 0 : a.zones[k.zone].ttl;
+  out.truncated = (k.flags & SEMDNS_KERNEL_TRUNCATED) != 0;
+  out.repaired = (k.flags & SEMDNS_KERNEL_REPAIRED) != 0;
+  out.serial = a.serial;
+  out.digest = a.digest;
+  out.digest_hex = a.digestHex;
+  setZone(a, k.zone, k.confidence, out.zone);
+  if (k.best_zone || a.zoneCount == 1)
+    setZone(a, k.best_zone, k.best_confidence, out.best);
+  else
+    setZone(a, firstLeaf(a), 0, out.best);
+
+  out.zones[0] = out.zone;
+  out.zone_count = 1;
+  for (uint32_t i = 0; i < k.top_count && out.zone_count < topK; ++i)
+    if (k.top_zone[i] != k.zone)
+      setZone(a, k.top_zone[i], k.top_confidence[i], out.zones[out.zone_count++]);
+
+  out.chain_count = 0;
+  for (uint32_t zone = k.zone;; zone = a.zones[zone].parent) {
+    setZone(a, zone,
+            zone == k.zone ? k.confidence
+            : zone         ? 0
+                           : 65536,
+            out.chain[out.chain_count++]);
+    if (!zone)
+      break;
+  }
+  const semdns::resolve::ZoneView &view = a.views[k.zone];
+  out.engine_count = view.engineCount < SEMDNS_ENGINES_MAX ? view.engineCount : SEMDNS_ENGINES_MAX;
+  if (out.engine_count)
+    memcpy(out.engines, view.engines, out.engine_count * sizeof *out.engines);
+  out.reserved = 0;
+}
+
+uint32_t reasonOf(const semdns_kernel_answer &k, uint32_t stages) {
+  if (k.flags & SEMDNS_KERNEL_TRUNCATED)
+    return SEMDNS_REASON_TRUNCATED;
+  if (k.flags & SEMDNS_KERNEL_REPAIRED)
+    return SEMDNS_REASON_REPAIRED;
+  if (k.stage != SEMDNS_KERNEL_STAGE_NONE)
+    return k.zone == k.best_zone ? SEMDNS_REASON_NONE : SEMDNS_REASON_LOW_CONFIDENCE;
+  if (!stages)
+    return SEMDNS_REASON_NO_STAGE;
+  return k.word_count ? SEMDNS_REASON_NO_EVIDENCE : SEMDNS_REASON_EMPTY;
+}
+
+struct Request {
+  semdns_kernel_query kernel;
+  uint32_t topK;
+};
+
+Request request(const semdns_artifact &a, const semdns_query &q) {
+  Request r{};
+  r.topK = q.top_k < 1 ? 1 : q.top_k > SEMDNS_TOP_MAX ? SEMDNS_TOP_MAX : q.top_k;
+  r.kernel.size = sizeof r.kernel;
+  r.kernel.stages = (q.stages ? q.stages : SEMDNS_STAGES_ALL) & a.stages;
+  r.kernel.top_k = r.topK;
+  r.kernel.text = reinterpret_cast<const uint8_t *>(q.text);
+  r.kernel.text_size = q.text_size;
+  r.kernel.context = reinterpret_cast<const uint8_t *>(q.context);
+  r.kernel.context_size = q.context_size;
+  return r;
+}
+
+semdns_status resolveOne(semdns_scratch *scratch, const semdns_query &query,
+                         semdns_answer &answer) {
+  const semdns_artifact &a = *scratch->artifact;
+  if (query.size < sizeof query || answer.size < sizeof answer ||
+      (!query.text && query.text_size) || (!query.context && query.context_size) ||
+      (query.stages & ~SEMDNS_STAGES_ALL) || query.top_k > SEMDNS_TOP_MAX || query.flags)
+    return SEMDNS_ERROR_ARGUMENT;
+  semdns_kernel_answer k;
+  if (query.deadline && query.now > query.deadline) {
+    memset(&k, 0, sizeof k);
+    k.confidence = 65536;
+    fill(a, k, SEMDNS_TIMEOUT, SEMDNS_REASON_DEADLINE, 1, answer);
+    return SEMDNS_OK;
+  }
+  const Request r = request(a, query);
+  a.kernel.route(&a.tables, &r.kernel, &scratch->kernel, &k);
+  const uint32_t status = k.stage == SEMDNS_KERNEL_STAGE_NONE ? SEMDNS_NOZONE
+                          : k.zone == k.best_zone             ? SEMDNS_ROUTED
+                                                              : SEMDNS_FALLBACK;
+  fill(a, k, status, reasonOf(k, r.kernel.stages), r.topK, answer);
+  return SEMDNS_OK;
+}
+
+/// Common checks of every call; the scratch holds the current artifact afterwards.
+semdns_status enter(semdns_resolver *resolver, semdns_scratch *scratch) {
+  if (!resolver || !scratch || scratch->resolver != resolver)
+    return SEMDNS_ERROR_ARGUMENT;
+  if (__atomic_load_n(&resolver->epoch, __ATOMIC_ACQUIRE) != scratch->epoch)
+    return follow(scratch);
+  return SEMDNS_OK;
+}
+
+// ---- Explaining ---------------------------------------------------------------------------------
+
+/// Time of one run of the kernel with these stages: the best of a few, since a person looks at it.
+uint64_t timeStages(const semdns_scratch &scratch, semdns_kernel_query query, uint32_t stages) {
+  query.stages = stages;
+  uint64_t best = UINT64_MAX;
+  for (int i = 0; i < 5; ++i) {
+    semdns_kernel_answer k;
+    timespec begin, end;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    scratch.artifact->kernel.route(&scratch.artifact->tables, &query, &scratch.kernel, &k);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    const uint64_t ns = static_cast<uint64_t>(end.tv_sec - begin.tv_sec) * 1000000000u +
+                        static_cast<uint64_t>(end.tv_nsec) - static_cast<uint64_t>(begin.tv_nsec);
+    best = ns < best ? ns : best;
+  }
+  return best;
+}
+
+struct Explainer {
+  const semdns_scratch &scratch;
+  const semdns_artifact &a;
+  semdns_trace_fn fn;
+  void *user;
+  char detail[512];
+
+  void step(uint32_t stage, uint32_t zone, uint32_t score, uint32_t threshold, bool accepted,
+            uint64_t ns) {
+    semdns_trace_step s{};
+    s.size = sizeof s;
+    s.stage = stage;
+    s.score = score;
+    s.threshold = threshold;
+    s.accepted = accepted;
+    s.nanoseconds = ns;
+    setZone(a, zone, stage == SEMDNS_STAGE_KEYWORD ? 0 : score, s.zone);
+    s.detail = detail;
+    fn(user, &s);
+    detail[0] = 0;
+  }
+
+  __attribute__((format(printf, 2, 3))) void say(const char *format, ...) {
+    const size_t used = strlen(detail);
+    __builtin_va_list args;
+    __builtin_va_start(args, format);
+    vsnprintf(detail + used, sizeof detail - used, format, args);
+    __builtin_va_end(args);
+  }
+
+  /// One step per zone with votes, most votes first. `k` is the answer of stage 1 alone.
+  void keywords(const semdns_kernel_answer &k, uint64_t ns) {
+    const auto &keyw = *reinterpret_cast<const semdns_keyw_header *>(a.tables.keyw);
+    const auto *terms = reinterpret_cast<const semdns_term *>(a.tables.keyw + keyw.terms_offset);
+    const char *texts = reinterpret_cast<const char *>(a.tables.keyw + keyw.strings_offset);
+    struct Voted {
+      uint32_t zone, votes;
+    } voted[SEMDNS_MAX_HITS];
+    uint32_t count = 0;
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < k.hit_count; ++i) {
+      const semdns_term &term = terms[scratch.kernel.hits[i]];
+      total += term.weight;
+      uint32_t at = 0;
+      while (at < count && voted[at].zone != term.zone)
+        ++at;
+      if (at == count)
+        voted[count++] = {term.zone, 0};
+      voted[at].votes += term.weight;
+    }
+    for (uint32_t i = 1; i < count; ++i) {
+      const Voted v = voted[i];
+      uint32_t at = i;
+      for (; at > 0 && (voted[at - 1].votes < v.votes ||
+                        (voted[at - 1].votes == v.votes && voted[at - 1].zone > v.zone));
+           --at)
+        voted[at] = voted[at - 1];
+      voted[at] = v;
+    }
+    if (!count) {
+      say("no term matches");
+      step(SEMDNS_STAGE_KEYWORD, 0, 0, keyw.accept_votes, false, ns);
+      return;
+    }
+    for (uint32_t v = 0; v < count; ++v) {
+      const bool winner = v == 0;
+      for (uint32_t i = 0; i < k.hit_count; ++i) {
+        const semdns_term &term = terms[scratch.kernel.hits[i]];
+        if (term.zone == voted[v].zone)
+          say("%s'%.*s' +%u", detail[0] ? ", " : "", static_cast<int>(term.text_size),
+              texts + term.text_offset, term.weight);
+      }
+      const bool accepted = winner && k.stage == SEMDNS_KERNEL_STAGE_KEYWORD;
+      if (winner && !accepted && voted[v].votes >= keyw.accept_votes)
+        say("; too mixed: %llu votes in all", static_cast<unsigned long long>(total));
+      step(SEMDNS_STAGE_KEYWORD, voted[v].zone, voted[v].votes, keyw.accept_votes, accepted,
+           winner ? ns : 0);
+    }
+  }
+
+  uint32_t zoneConfidence(const semdns_kernel_answer &k, uint32_t zone) const {
+    if (!zone)
+      return 65536;
+    uint64_t sum = 0;
+    for (uint32_t c = a.zones[zone].class_begin; c < a.zones[zone].class_end; ++c)
+      sum += scratch.kernel.weights[c];
+    return static_cast<uint32_t>(sum * 65536 / k.total_weight);
+  }
+
+  /// The best guess and each zone climbed to. `k` is the answer of stage 2 alone, whose class
+  /// weights are still in the scratch.
+  void embedding(const semdns_kernel_answer &k, uint64_t ns) {
+    say("%u words, %u of %u features known, margin %.3f", k.word_count, k.row_count,
+        k.feature_count, k.margin / 65536.0);
+    const bool evidence = k.stage == SEMDNS_KERNEL_STAGE_EMBEDDING;
+    for (uint32_t zone = k.best_zone;; zone = a.zones[zone].parent) {
+      const bool accepted = evidence ? zone == k.zone : zone == 0;
+      if (!evidence && accepted)
+        say("%sno known feature: the root answers", detail[0] ? "; " : "");
+      step(SEMDNS_STAGE_EMBEDDING, zone, zoneConfidence(k, zone), a.zones[zone].threshold, accepted,
+           ns);
+      ns = 0;
+      if (accepted || !zone)
+        break;
+    }
+  }
+};
+
+} // namespace
+
+size_t semdns::resolve::scratchSize(const semdns_artifact &artifact) {
+  return kHandleSize + workSize(artifact);
+}
+
+extern "C" {
+
+semdns_status semdns_resolver_create(semdns_artifact *artifact,
+                                     const semdns_resolver_options *options, semdns_resolver **out,
+                                     semdns_error *error) {
+  if (out)
+    *out = nullptr;
+  if (!artifact || !out || (options && options->size < sizeof *options))
+    return fail(error, SEMDNS_ERROR_ARGUMENT, "artifact and out must not be null");
+  auto *resolver = static_cast<semdns_resolver *>(calloc(1, sizeof(semdns_resolver)));
+  if (!resolver)
+    return fail(error, SEMDNS_ERROR_MEMORY, "no memory for a resolver");
+  pthread_mutex_init(&resolver->lock, nullptr);
+  resolver->artifact = semdns_artifact_retain(artifact);
+  resolver->epoch = 1;
+  *out = resolver;
+  return SEMDNS_OK;
+}
+
+void semdns_resolver_destroy(semdns_resolver *resolver) {
+  if (!resolver)
+    return;
+  semdns_artifact_release(resolver->artifact);
+  pthread_mutex_destroy(&resolver->lock);
+  free(resolver);
+}
+
+semdns_status semdns_resolver_swap(semdns_resolver *resolver, semdns_artifact *artifact,
+                                   semdns_error *error) {
+  if (!resolver || !artifact)
+    return fail(error, SEMDNS_ERROR_ARGUMENT, "resolver and artifact must not be null");
+  semdns_artifact_retain(artifact);
+  pthread_mutex_lock(&resolver->lock);
+  semdns_artifact *old = resolver->artifact;
+  resolver->artifact = artifact;
+  __atomic_fetch_add(&resolver->epoch, 1, __ATOMIC_RELEASE);
+  pthread_mutex_unlock(&resolver->lock);
+  semdns_artifact_release(old);
+  return SEMDNS_OK;
+}
+
+semdns_status semdns_scratch_create(semdns_resolver *resolver, semdns_scratch **out,
+                                    semdns_error *error) {
+  if (out)
+    *out = nullptr;
+  if (!resolver || !out)
+    return fail(error, SEMDNS_ERROR_ARGUMENT, "resolver and out must not be null");
+  auto *scratch = static_cast<semdns_scratch *>(calloc(1, sizeof(semdns_scratch)));
+  if (!scratch)
+    return fail(error, SEMDNS_ERROR_MEMORY, "no memory for a scratch");
+  scratch->resolver = resolver;
+  scratch->onHeap = true;
+  const semdns_status status = follow(scratch);
+  if (status != SEMDNS_OK) {
+    free(scratch);
+    return fail(error, status, "no memory for a scratch");
+  }
+  *out = scratch;
+  return SEMDNS_OK;
+}
+
+semdns_status semdns_scratch_init(semdns_resolver *resolver, void *memory, size_t size,
+                                  semdns_scratch **out, semdns_error *error) {
+  if (out)
+    *out = nullptr;
+  if (!resolver || !out || !memory || reinterpret_cast<uintptr_t>(memory) % 64)
+    return fail(error, SEMDNS_ERROR_ARGUMENT,
+                "resolver, memory and out must not be null, memory 64-byte aligned");
+  if (size < kHandleSize)
+    return fail(error, SEMDNS_ERROR_SCRATCH, "memory is smaller than info.scratch_size");
+  auto *scratch = static_cast<semdns_scratch *>(memory);
+  memset(scratch, 0, sizeof *scratch);
+  scratch->resolver = resolver;
+  scratch->work = static_cast<uint8_t *>(memory) + kHandleSize;
+  scratch->workSize = size - kHandleSize;
+  const semdns_status status = follow(scratch);
+  if (status != SEMDNS_OK)
+    return fail(error, status, "memory is smaller than info.scratch_size");
+  *out = scratch;
+  return SEMDNS_OK;
+}
+
+void semdns_scratch_destroy(semdns_scratch *scratch) {
+  if (!scratch)
+    return;
+  semdns_artifact_release(scratch->artifact);
+  scratch->artifact = nullptr;
+  scratch->resolver = nullptr;
+  if (scratch->onHeap) {
+    free(scratch->work);
+    free(scratch);
+  }
+}
+
+semdns_status semdns_resolve(semdns_resolver *resolver, semdns_scratch *scratch,
+                             const semdns_query *query, semdns_answer *answer) {
+  if (!query || !answer)
+    return SEMDNS_ERROR_ARGUMENT;
+  const semdns_status status = enter(resolver, scratch);
+  return status != SEMDNS_OK ? status : resolveOne(scratch, *query, *answer);
+}
+
+semdns_status semdns_resolve_many(semdns_resolver *resolver, semdns_scratch *scratch,
+                                  const semdns_query *queries, semdns_answer *answers,
+                                  size_t count) {
+  if (!count)
+    return SEMDNS_OK;
+  if (!queries || !answers)
+    return SEMDNS_ERROR_ARGUMENT;
+  semdns_status status = enter(resolver, scratch);
+  const size_t queryStride = queries->size, answerStride = answers->size;
+  for (size_t i = 0; i < count && status == SEMDNS_OK; ++i) {
+    const auto *query = reinterpret_cast<const semdns_query *>(
+        reinterpret_cast<const uint8_t *>(queries) + i * queryStride);
+    auto *answer =
+        reinterpret_cast<semdns_answer *>(reinterpret_cast<uint8_t *>(answers) + i * answerStride);
+    if (query->size != queryStride || answer->size != answerStride)
+      return SEMDNS_ERROR_ARGUMENT;
+    status = resolveOne(scratch, *query, *answer);
+  }
+  return status;
+}
+
+semdns_status semdns_explain(semdns_resolver *resolver, semdns_scratch *scratch,
+                             const semdns_query *query, semdns_answer *answer, semdns_trace_fn fn,
+                             void *user) {
+  if (!query || !answer || !fn)
+    return SEMDNS_ERROR_ARGUMENT;
+  semdns_status status = enter(resolver, scratch);
+  if (status == SEMDNS_OK)
+    status = resolveOne(scratch, *query, *answer);
+  if (status != SEMDNS_OK || answer->status == SEMDNS_TIMEOUT)
+    return status;
+
+  const semdns_artifact &a = *scratch->artifact;
+  Request r = request(a, *query);
+  Explainer explainer{*scratch, a, fn, user, {}};
+  const uint32_t stages = r.kernel.stages;
+  uint64_t keywordTime = 0;
+  if (stages & SEMDNS_STAGE_KEYWORD) {
+    keywordTime = timeStages(*scratch, r.kernel, SEMDNS_STAGE_KEYWORD);
+    // The portable kernel leaves hits and weights where the contract of kernel.h says.
+    semdns_kernel_answer k;
+    r.kernel.stages = SEMDNS_STAGE_KEYWORD;
+    semdns::exec::routePortable(&a.tables, &r.kernel, &scratch->kernel, &k);
+    explainer.keywords(k, keywordTime);
+    if (k.stage == SEMDNS_KERNEL_STAGE_KEYWORD)
+      return SEMDNS_OK;
+  }
+  if (stages & SEMDNS_STAGE_EMBEDDING) {
+    const uint64_t ns = timeStages(*scratch, r.kernel, SEMDNS_STAGE_EMBEDDING);
+    semdns_kernel_answer k;
+    r.kernel.stages = SEMDNS_STAGE_EMBEDDING;
+    semdns::exec::routePortable(&a.tables, &r.kernel, &scratch->kernel, &k);
+    explainer.embedding(k, ns);
+  }
+  return SEMDNS_OK;
+}
+
+} // extern "C"

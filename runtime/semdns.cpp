@@ -1,0 +1,108 @@
+/// The parts of the C ABI that need no object: words for numbers.
+#include "semdns/semdns.h"
+
+#include "runtime/exec/isa.h"
+
+extern "C" {
+
+const char *semdns_status_text(semdns_status status) {
+  switch (status) {
+  case SEMDNS_OK:
+    return "ok";
+  case SEMDNS_ERROR_ARGUMENT:
+    return "invalid argument";
+  case SEMDNS_ERROR_SCRATCH:
+    return "scratch too small for this artifact";
+  case SEMDNS_ERROR_ISA:
+    return "kernel level unknown, absent or not runnable here";
+  case SEMDNS_ERROR_IO:
+    return "input or output error";
+  case SEMDNS_ERROR_MEMORY:
+    return "out of memory";
+  case SEMDNS_ERROR_TRUNCATED:
+    return "file is truncated";
+  case SEMDNS_ERROR_MAGIC:
+    return "not a semdns file";
+  case SEMDNS_ERROR_STRUCTURE:
+    return "damaged structure";
+  case SEMDNS_ERROR_DIGEST:
+    return "digest mismatch";
+  case SEMDNS_ERROR_SECTION:
+    return "damaged section";
+  case SEMDNS_ERROR_CODE:
+    return "native code that must not be mapped";
+  case SEMDNS_ERROR_VERSION:
+    return "unsupported version";
+  case SEMDNS_ERROR_KIND:
+    return "another kind of semdns file";
+  case SEMDNS_ERROR_FEATURE:
+    return "needs an unknown feature";
+  }
+  return "unknown status";
+}
+
+const char *semdns_answer_status_text(semdns_answer_status status) {
+  switch (status) {
+  case SEMDNS_ROUTED:
+    return "ROUTED";
+  case SEMDNS_FALLBACK:
+    return "FALLBACK";
+  case SEMDNS_NOZONE:
+    return "NOZONE";
+  case SEMDNS_NOENGINE:
+    return "NOENGINE";
+  case SEMDNS_REFUSED:
+    return "REFUSED";
+  case SEMDNS_SHED:
+    return "SHED";
+  case SEMDNS_TIMEOUT:
+    return "TIMEOUT";
+  }
+  return "UNKNOWN";
+}
+
+const char *semdns_answer_reason_text(semdns_answer_reason reason) {
+  switch (reason) {
+  case SEMDNS_REASON_NONE:
+    return "";
+  case SEMDNS_REASON_LOW_CONFIDENCE:
+    return "low-confidence";
+  case SEMDNS_REASON_NO_EVIDENCE:
+    return "no-evidence";
+  case SEMDNS_REASON_EMPTY:
+    return "empty";
+  case SEMDNS_REASON_TRUNCATED:
+    return "truncated";
+  case SEMDNS_REASON_REPAIRED:
+    return "repaired";
+  case SEMDNS_REASON_DEADLINE:
+    return "deadline";
+  case SEMDNS_REASON_NO_STAGE:
+    return "no-stage";
+  }
+  return "unknown";
+}
+
+const char *semdns_stage_text(uint32_t stage) {
+  switch (stage) {
+  case SEMDNS_STAGE_NONE:
+    return "none";
+  case SEMDNS_STAGE_KEYWORD:
+    return "keyword";
+  case SEMDNS_STAGE_EMBEDDING:
+    return "embedding";
+  case SEMDNS_STAGE_ENCODER:
+    return "encoder";
+  default:
+    return "unknown";
+  }
+}
+
+int semdns_isa_runnable(const char *name) {
+  uint32_t isa;
+  return name && semdns::exec::isaFromName(name, isa) && semdns::exec::isaRuns(isa);
+}
+
+const char *semdns_version(void) { return "0.1.0"; }
+
+} // extern "C"
