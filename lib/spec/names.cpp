@@ -166,28 +166,32 @@ std::optional<Levels> parseName(std::string_view text, NameError &error) {
   return levels;
 }
 
+std::string formatLevel(std::string_view level) {
+  std::string out;
+  for (size_t i = 0; i < level.size(); ++i) {
+    const auto c = static_cast<unsigned char>(level[i]);
+    const bool atEnd = i == 0 || i + 1 == level.size();
+    if (isPlain(c) && !(c == '-' && atEnd)) {
+      out += static_cast<char>(c);
+    } else if (c == '.' || c == '\\') {
+      out += '\\';
+      out += static_cast<char>(c);
+    } else {
+      out += '\\';
+      out += static_cast<char>('0' + c / 100);
+      out += static_cast<char>('0' + c / 10 % 10);
+      out += static_cast<char>('0' + c % 10);
+    }
+  }
+  return out;
+}
+
 std::string formatName(const Levels &levels) {
   if (levels.empty())
     return ".";
   std::string out;
-  for (auto level = levels.rbegin(); level != levels.rend(); ++level) {
-    for (size_t i = 0; i < level->size(); ++i) {
-      const auto c = static_cast<unsigned char>((*level)[i]);
-      const bool atEnd = i == 0 || i + 1 == level->size();
-      if (isPlain(c) && !(c == '-' && atEnd)) {
-        out += static_cast<char>(c);
-      } else if (c == '.' || c == '\\') {
-        out += '\\';
-        out += static_cast<char>(c);
-      } else {
-        out += '\\';
-        out += static_cast<char>('0' + c / 100);
-        out += static_cast<char>('0' + c / 10 % 10);
-        out += static_cast<char>('0' + c % 10);
-      }
-    }
-    out += '.';
-  }
+  for (auto level = levels.rbegin(); level != levels.rend(); ++level)
+    out += formatLevel(*level) + ".";
   return out;
 }
 

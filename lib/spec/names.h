@@ -25,6 +25,9 @@ struct NameError {
 /// above. At most SEMDNS_MAX_DEPTH levels. On failure returns nullopt and fills `error`.
 std::optional<Levels> parseName(std::string_view text, NameError &error);
 
+/// One level in its text form, escaped.
+std::string formatLevel(std::string_view level);
+
 /// Text form; parseName(formatName(x)) == x for levels that mapLevel made.
 std::string formatName(const Levels &levels);
 

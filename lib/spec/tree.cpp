@@ -63,17 +63,25 @@ ZoneTree buildTree(const Spec &spec) {
   std::sort(tree.engines.begin(), tree.engines.end(),
             [](const Engine &a, const Engine &b) { return a.name < b.name; });
 
-  // Sorted by levels, root to leaf, is preorder with sorted siblings.
-  std::vector<const ZoneSpec *> order;
-  collect(spec.root, order);
+  // Sorted by levels, root to leaf, is preorder with sorted siblings. The order is that of the
+  // escaped levels, which is what a reader of the artifact sees in the names.
+  std::vector<const ZoneSpec *> zones;
+  collect(spec.root, zones);
+  std::vector<std::pair<Levels, const ZoneSpec *>> order;
+  for (const ZoneSpec *zone : zones) {
+    Levels key;
+    for (const std::string &level : zone->levels)
+      key.push_back(formatLevel(level));
+    order.emplace_back(std::move(key), zone);
+  }
   std::sort(order.begin(), order.end(),
-            [](const ZoneSpec *a, const ZoneSpec *b) { return a->levels < b->levels; });
+            [](const auto &a, const auto &b) { return a.first < b.first; });
 
   std::vector<std::string> spelling{""};
   tree.zones.emplace_back();
   fill(spec.root, tree, tree.zones[0]);
   std::vector<uint32_t> open{0}; // the zones on the path to the last one
-  for (const ZoneSpec *each : order) {
+  for (const auto &[key, each] : order) {
     const Levels &levels = each->levels;
     if (levels.empty() || levels == tree.zones.back().levels)
       continue; // declared twice

@@ -43,7 +43,7 @@ struct Engine {
 };
 
 struct ZoneTree {
-  std::vector<Zone> zones; ///< preorder, siblings sorted by the bytes of their level; [0] = root
+  std::vector<Zone> zones;     ///< preorder, siblings sorted by formatLevel; [0] = root
   std::vector<Engine> engines; ///< sorted by name
 };
 

@@ -98,7 +98,7 @@ TEST_F(Load, FromExamples) {
   const std::string a =
       write("a.jsonl", row("1", "Legal/Contracts") + row("2", "code/C++") + row("3", "oos") +
                            row("4", "what?") + row("5", "comp.sys/x") + row("6", "etc.") +
-                           row("7", "-/_"));
+                           row("7", "-/_") + row("8", "a+b") + row("9", "a-b"));
   const std::string b = write("b.jsonl", row("8", "Legal") + row("9", "/"));
   auto input = loadFromExamples({a, b}, "oos", "n", diags_);
   ASSERT_TRUE(input) << shown(diags_);
@@ -107,15 +107,16 @@ TEST_F(Load, FromExamples) {
     names.push_back(zone.name);
     paths.push_back(zone.path);
   }
-  EXPECT_EQ(names, (std::vector<std::string>{
-                       ".", "\\045.", "\\045.\\045.", "code.", "c\\043\\043.code.", "comp\\.sys.",
-                       "x.comp\\.sys.", "etc\\..", "legal.", "contracts.legal.", "what\\063."}));
+  EXPECT_EQ(names,
+            (std::vector<std::string>{".", "\\045.", "\\045.\\045.", "a-b.", "a\\043b.", "code.",
+                                      "c\\043\\043.code.", "comp\\.sys.", "x.comp\\.sys.",
+                                      "etc\\..", "legal.", "contracts.legal.", "what\\063."}));
   EXPECT_EQ(paths,
-            (std::vector<std::string>{"/", "-", "-/_", "code", "code/C++", "comp.sys", "comp.sys/x",
-                                      "etc.", "Legal", "Legal/Contracts", "what?"}));
-  ASSERT_EQ(input->examples.size(), 9u);
+            (std::vector<std::string>{"/", "-", "-/_", "a-b", "a+b", "code", "code/C++", "comp.sys",
+                                      "comp.sys/x", "etc.", "Legal", "Legal/Contracts", "what?"}));
+  ASSERT_EQ(input->examples.size(), 11u);
   EXPECT_EQ(input->examples[2].zone, 0u);
-  EXPECT_EQ(input->examples[8].zone, 0u);
+  EXPECT_EQ(input->examples[10].zone, 0u);
 
   // The dumped spec names the files and gives the same tree and examples.
   const std::string out = folder_ + "/sub.txtpb";
