@@ -49,14 +49,6 @@ int comparePaths(const void *a, const void *b, void *views) {
   return strcmp(v[*static_cast<const uint32_t *>(a)].path,
                 v[*static_cast<const uint32_t *>(b)].path);
 }
-/// By weight, heaviest first, then by name; engines are sorted by name.
-int compareRefs(const void *a, const void *b) {
-  const auto *x = static_cast<const semdns_engine_ref *>(a);
-  const auto *y = static_cast<const semdns_engine_ref *>(b);
-  if (x->weight != y->weight)
-    return x->weight > y->weight ? -1 : 1;
-  return x->engine < y->engine ? -1 : x->engine > y->engine;
-}
 
 /// The strings and lists that answers point to.
 bool prepare(semdns_artifact &a, const artifact::Zones &zones, const artifact::Meta &meta,
@@ -78,15 +70,11 @@ bool prepare(semdns_artifact &a, const artifact::Zones &zones, const artifact::M
     bytes += key.size() + value.size() + 2;
 
   semdns_engine_choice *engines = nullptr;
-  semdns_engine_ref *refs = nullptr;
   if (!allocate(a.strings, bytes, error) || !allocate(a.views, a.zoneCount, error) ||
       !allocate(a.byName, a.zoneCount, error) || !allocate(a.byPath, a.zoneCount, error) ||
       !allocate(a.choices, header.engine_ref_count, error) ||
-      !allocate(a.meta, a.metaCount, error) || !allocate(engines, a.engineCount, error) ||
-      !allocate(refs, header.engine_ref_count, error)) {
-    free(engines);
+      !allocate(a.meta, a.metaCount, error) || !allocate(engines, a.engineCount, error))
     return false;
-  }
 
   Strings strings(a.strings);
   for (uint32_t e = 0; e < a.engineCount; ++e) {
@@ -97,8 +85,6 @@ bool prepare(semdns_artifact &a, const artifact::Zones &zones, const artifact::M
     engines[e].max_context = from.max_context;
     engines[e].cost_per_mtok = static_cast<double>(from.cost_per_mtok_nano) / 1e9;
   }
-  if (header.engine_ref_count)
-    memcpy(refs, zones.refs, header.engine_ref_count * sizeof *refs);
   for (uint32_t z = 0; z < a.zoneCount; ++z) {
     const semdns_zone &zone = zones.zones[z];
     ZoneView &view = a.views[z];
@@ -106,7 +92,6 @@ bool prepare(semdns_artifact &a, const artifact::Zones &zones, const artifact::M
     view.name = strings.copy(zones.name(z));
     view.path = strings.copy(zones.path(z));
     if (zone.engine_count) {
-      qsort(refs + zone.engine_begin, zone.engine_count, sizeof *refs, compareRefs);
       view.engines = a.choices + zone.engine_begin;
       view.engineCount = zone.engine_count;
     } else if (z) {
@@ -115,10 +100,9 @@ bool prepare(semdns_artifact &a, const artifact::Zones &zones, const artifact::M
     }
   }
   for (uint32_t r = 0; r < header.engine_ref_count; ++r) {
-    a.choices[r] = engines[refs[r].engine];
-    a.choices[r].weight = refs[r].weight;
+    a.choices[r] = engines[zones.refs[r].engine];
+    a.choices[r].weight = zones.refs[r].weight;
   }
-  free(refs);
   free(engines);
   qsort_r(a.byName, a.zoneCount, sizeof *a.byName, compareNames, a.views);
   qsort_r(a.byPath, a.zoneCount, sizeof *a.byPath, comparePaths, a.views);
