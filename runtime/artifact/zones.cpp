@@ -15,10 +15,13 @@ constexpr uint32_t kTtlMax = 86400;
 constexpr uint32_t kCertain = 65536;   // Q16 one
 constexpr uint32_t kNameMax = 1024;    // 255 octets of DNS name, escaped for display
 constexpr uint32_t kPathMax = 1 << 16; // labels as the training data spell them
+constexpr uint64_t kStringsMax =
+    1 << 28; // all zones' names and paths: ranges may overlap in the file
 
 struct Checker {
   const Zones &z;
   base::Error &error;
+  uint64_t stringBytes = 0;
 
   uint64_t zoneAt(uint32_t i) const { return sizeof(semdns_ztre_header) + 64ull * i; }
   uint64_t engineAt(uint32_t i) const {
@@ -84,6 +87,11 @@ struct Checker {
                   "zone %u: engine refs [%u, +%u); expected to begin at %u, of %u in all", i,
                   v.engine_begin, v.engine_count, refCursor, z.header->engine_ref_count);
     refCursor += v.engine_count;
+    stringBytes += uint64_t{v.name_size} + v.path_size;
+    if (stringBytes > kStringsMax)
+      return fail(error, SEMDNS_ERROR_SECTION, kTag, at,
+                  "zone %u: names and paths so far have %" PRIu64 " bytes; the limit is %" PRIu64,
+                  i, stringBytes, kStringsMax);
     return string(at, v.name_offset, v.name_size, 1, kNameMax, "zone name", i) &&
            string(at, v.path_offset, v.path_size, 1, kPathMax, "zone path", i);
   }
@@ -222,7 +230,7 @@ bool Zones::parse(Span span, Zones &out, base::Error &error) {
   z.engines = reinterpret_cast<const semdns_engine *>(span.data + zonesEnd);
   z.refs = reinterpret_cast<const semdns_engine_ref *>(span.data + enginesEnd);
   z.strings = reinterpret_cast<const char *>(span.data + refsEnd);
-  Checker checker{z, error};
+  Checker checker{z, error, 0};
   if (!checker.engines() || !checker.tree())
     return false;
   out = z;
