@@ -1,6 +1,7 @@
 #include "helpers.h"
 #include "lib/spec/tree.h"
 
+#include <cstdlib>
 #include <gmock/gmock.h>
 #include <random>
 
@@ -209,6 +210,21 @@ TEST(Parse, DeepNesting) {
     close += "}";
   }
   EXPECT_THAT(errorsOf(spec + close), HasSubstr("is 17 levels deep"));
+}
+
+TEST(Parse, HierarchiesOfTheRepository) {
+  const char *source = std::getenv("SEMDNS_SOURCE_DIR");
+  const std::string folder = std::string(source ? source : "") + "/corpora/hierarchies";
+  if (!source || !std::filesystem::exists(folder))
+    GTEST_SKIP() << "SEMDNS_SOURCE_DIR names no folder with corpora/hierarchies";
+  for (const auto &entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".txtpb")
+      continue;
+    Diagnostics diags;
+    auto spec = parseSpecFile(entry.path().string(), diags);
+    ASSERT_TRUE(spec) << entry.path() << "\n" << shown(diags);
+    EXPECT_GT(buildTree(*spec).zones.size(), 1u);
+  }
 }
 
 TEST(Parse, RandomBytes) {
