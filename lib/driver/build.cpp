@@ -1,0 +1,436 @@
+#include "lib/driver/build.h"
+
+#include "lib/driver/compile.h"
+#include "lib/driver/self_check.h"
+#include "lib/driver/training_data.h"
+#include "lib/pack/classes_build.h"
+#include "lib/pack/features_build.h"
+#include "lib/pack/gold_build.h"
+#include "lib/pack/keywords_build.h"
+#include "lib/pack/meta_build.h"
+#include "lib/pack/writer.h"
+#include "lib/pack/zones_build.h"
+#include "lib/spec/load.h"
+#include "lib/support/diagnostics.h"
+#include "lib/support/files.h"
+#include "lib/text/freeze.h"
+#include "lib/train/train.h"
+#include "semdns/format/features.h"
+#include "semdns/format/gold.h"
+#include "semdns/format/gpu.h"
+#include "semdns/format/meta.h"
+#include "semdns/kernel.h"
+#include "semdns/semdns.h"
+
+#include "llvm/Config/llvm-config.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <sys/stat.h>
+#include <thread>
+
+namespace semdns::driver {
+
+namespace {
+
+/// Training texts that the self-check replays on every kernel beside the spec's tests.
+constexpr size_t kSelfCheckTexts = 256;
+
+std::string fileStem(const std::string &path) {
+  std::string name = path.substr(path.rfind('/') + 1);
+  size_t dot = name.find('.');
+  return dot == 0 || dot == std::string::npos ? name : name.substr(0, dot);
+}
+
+std::string join(const std::vector<std::string> &parts) {
+  std::string text;
+  for (const std::string &part : parts)
+    text += (text.empty() ? "" : ",") + part;
+  return text;
+}
+
+/// All data sections of an artifact, in file order.
+struct Sections {
+  std::string meta, zones, text, keywords, features, centroids, acceptance;
+  uint32_t layout = 1;
+};
+
+class Builder {
+public:
+  explicit Builder(const BuildOptions &options) : options_(options) {
+    diags_.setWarningsAreErrors(options.warningsAreErrors);
+  }
+
+  ExitCode run();
+
+private:
+  bool chooseTargets();
+  bool load();
+  bool emitSpec();
+  bool trainModel();
+  bool packSections();
+  bool compile();
+  std::string assemble(const std::vector<pack::GoldQuery> &gold) const;
+  ExitCode proveAndWrite();
+  void warnAboutSerial(const std::string &bytes);
+  void summarise(const std::string &bytes);
+  ExitCode finish(ExitCode code) {
+    diags_.print(stderr, options_.jsonDiagnostics);
+    return code;
+  }
+  ExitCode rejected() { return finish(kRejected); }
+  /// Ends a phase: its time is known, and so is whether it added errors.
+  bool phase(const char *name) {
+    auto now = std::chrono::steady_clock::now();
+    time(name, std::chrono::duration<double>(now - phaseStart_).count());
+    phaseStart_ = now;
+    return !diags_.hasErrors();
+  }
+  void time(const std::string &name, double seconds) { times_.emplace_back(name, seconds); }
+  void error(std::string message, std::string help = {}) {
+    diags_.error({sourceName_, 0, 0}, std::move(message), std::move(help));
+  }
+
+  const BuildOptions &options_;
+  Diagnostics diags_;
+  std::string sourceName_; ///< the spec, or the first examples file: what errors name
+  std::string specDigest_;
+  std::vector<std::string> targets_;
+  spec::Input input_;
+  std::map<std::string, std::string> inputs_; ///< META pairs about what went in
+  train::TrainReport report_;
+  pack::RoutingModel model_;
+  Sections sections_;
+  std::vector<KernelSection> kernels_;
+  std::vector<std::pair<std::string, double>> times_;
+  std::chrono::steady_clock::time_point phaseStart_ = std::chrono::steady_clock::now();
+};
+
+bool Builder::chooseTargets() {
+  targets_ = options_.targets;
+  std::vector<std::string> known = allTargets();
+  for (const std::string &target : targets_)
+    if (std::find(known.begin(), known.end(), target) == known.end()) {
+      fprintf(stderr, "build-hierarchy: --targets: unknown level '%s'; known: %s\n", target.c_str(),
+              join(known).c_str());
+      return false;
+    }
+  for (const std::string &chip : options_.cubins)
+    if (chip.rfind("sm_", 0) != 0 || chip.size() < 5 ||
+        chip.find_first_not_of("0123456789", 3) != std::string::npos) {
+      fprintf(stderr, "build-hierarchy: --cubin: '%s' is no chip; write sm_90\n", chip.c_str());
+      return false;
+    }
+  return true;
+}
+
+bool Builder::load() {
+  std::optional<spec::Input> input;
+  if (options_.spec.empty()) {
+    sourceName_ = options_.fromExamples.front();
+    std::string name = options_.name.empty() ? fileStem(sourceName_) : options_.name;
+    input = spec::loadFromExamples(options_.fromExamples, options_.rootLabel, name, diags_);
+  } else {
+    sourceName_ = options_.spec;
+    std::string error;
+    auto text = readFile(options_.spec, error);
+    if (!text) {
+      this->error(error);
+      return false;
+    }
+    specDigest_ = sha256Hex(*text);
+    input = spec::loadSpec(*text, options_.spec, diags_);
+  }
+  if (!input)
+    return false;
+  input_ = std::move(*input);
+  if (!options_.name.empty())
+    input_.spec.name = options_.name;
+  if (options_.serial)
+    input_.spec.serial = *options_.serial;
+  if (targets_.empty()) {
+    std::vector<std::string> known = allTargets();
+    for (const spec::Text &target : input_.spec.targets) {
+      if (std::find(known.begin(), known.end(), target.text) == known.end())
+        diags_.error(target.where, "unknown target '" + target.text + "'",
+                     didYouMean(target.text, known));
+      targets_.push_back(target.text);
+    }
+  }
+  if (targets_.empty())
+    targets_ = defaultTargets();
+  if (specDigest_.empty()) {
+    // Derived trees have no file: their identity is the list of zones.
+    std::string paths;
+    for (const spec::Zone &zone : input_.tree.zones)
+      paths += zone.path + "\n";
+    specDigest_ = sha256Hex(paths);
+  }
+  return !diags_.hasErrors();
+}
+
+bool Builder::emitSpec() {
+  if (!options_.dumpSpec.empty()) {
+    std::string error;
+    if (!writeFileAtomically(options_.dumpSpec, spec::dumpSpec(input_.spec, options_.dumpSpec),
+                             options_.force, error)) {
+      this->error(error);
+      return false;
+    }
+  }
+  if (options_.stopAfter == "spec") {
+    std::string text = spec::dumpSpec(input_.spec, "");
+    fwrite(text.data(), 1, text.size(), stdout);
+  }
+  return true;
+}
+
+bool Builder::trainModel() {
+  train::TrainingData data = gatherTrainingData(input_, options_.seed, diags_, inputs_);
+  if (!phase("read"))
+    return false;
+  train::TrainOptions trainOptions;
+  trainOptions.threads =
+      options_.threads ? options_.threads : std::max(1u, std::thread::hardware_concurrency());
+  trainOptions.seed = options_.seed;
+  trainOptions.alpha = input_.spec.alpha;
+  sections_.text = text::buildTextSection();
+  std::span<const uint8_t> textSection(reinterpret_cast<const uint8_t *>(sections_.text.data()),
+                                       sections_.text.size());
+  model_ = train::train(data, trainOptions, textSection, diags_, &report_);
+  return phase("train");
+}
+
+bool Builder::packSections() {
+  const spec::ZoneTree &tree = input_.tree;
+  std::string why;
+  auto take = [&](std::optional<std::string> bytes, std::string &into) {
+    if (!bytes) {
+      error(why);
+      return false;
+    }
+    into = std::move(*bytes);
+    return true;
+  };
+  sections_.layout = pack::chooseLayout(static_cast<uint32_t>(model_.classZone.size()));
+  if (!take(pack::buildZonesSection(model_, tree, why), sections_.zones) ||
+      !take(pack::buildKeywordsSection(model_.keywords, static_cast<uint32_t>(tree.zones.size()),
+                                       why),
+            sections_.keywords) ||
+      !take(pack::buildFeaturesSection(model_.embedding, why), sections_.features) ||
+      !take(pack::buildCentroidsSection(model_.embedding, sections_.layout, why),
+            sections_.centroids) ||
+      !take(pack::buildAcceptanceSection(model_, tree, why), sections_.acceptance))
+    return false;
+  std::map<std::string, std::string> meta = inputs_;
+  auto share = [](uint32_t part, uint32_t whole) {
+    return std::to_string(part) + "/" + std::to_string(whole);
+  };
+  meta["name"] = input_.spec.name;
+  meta["tool.version"] = semdns_version();
+  meta["tool.llvm"] = LLVM_VERSION_STRING;
+  meta["kernel.abi"] = std::to_string(SEMDNS_KERNEL_ABI);
+  meta["targets"] = join(targets_);
+  if (!options_.cubins.empty())
+    meta["targets.cubin"] = join(options_.cubins);
+  meta["spec.sha256"] = specDigest_;
+  meta["train.seed"] = std::to_string(options_.seed);
+  meta["train.alpha"] = std::to_string(input_.spec.alpha);
+  meta["train.examples"] = std::to_string(report_.examples);
+  meta["train.heldout"] = std::to_string(report_.heldOut);
+  meta["train.heldout.best"] = share(report_.bestCorrect, report_.inScope);
+  meta["train.heldout.answered"] = share(report_.answered, report_.inScope);
+  meta["train.heldout.misrouted"] = share(report_.misrouted, report_.inScope);
+  sections_.meta = pack::buildMeta(meta, why);
+  if (sections_.meta.empty()) {
+    error(why);
+    return false;
+  }
+  return phase("pack");
+}
+
+bool Builder::compile() {
+  CompileOptions compileOptions;
+  compileOptions.name = input_.spec.name;
+  compileOptions.serial = input_.spec.serial;
+  compileOptions.layout = sections_.layout;
+  semdns_tokv_header features;
+  std::memcpy(&features, sections_.features.data(), sizeof features);
+  compileOptions.bucketCount = features.bucket_count;
+  compileOptions.targets = targets_;
+  compileOptions.cubins = options_.cubins;
+  compileOptions.stopAfter = options_.stopAfter;
+  if (!options_.dumpIrTo.empty()) {
+    if (::mkdir(options_.dumpIrTo.c_str(), 0777) != 0 && errno != EEXIST) {
+      error("cannot make the folder '" + options_.dumpIrTo + "': " + std::strerror(errno));
+      return false;
+    }
+    compileOptions.dump = [this](const std::string &name, const std::string &text) {
+      std::string why;
+      if (!writeFileAtomically(options_.dumpIrTo + "/" + name, text, true, why))
+        error(why);
+    };
+  }
+  compileOptions.timing = [this](const std::string &name, double seconds) { time(name, seconds); };
+  bool ok = compileKernels(input_.tree, model_, compileOptions, sourceName_, diags_, kernels_);
+  return phase("compile") && ok;
+}
+
+std::string Builder::assemble(const std::vector<pack::GoldQuery> &gold) const {
+  pack::ArtifactWriter writer(SEMDNS_KIND_HIERARCHY, input_.spec.serial);
+  auto data = [&](uint32_t tag, uint32_t version, const std::string &bytes) {
+    writer.add(tag, 0, version, SEMDNS_SECTION_CRITICAL, 0, SEMDNS_SECTION_ALIGN, bytes);
+  };
+  data(SEMDNS_TAG_META, SEMDNS_META_VERSION, sections_.meta);
+  data(SEMDNS_TAG_ZTRE, SEMDNS_ZTRE_VERSION, sections_.zones);
+  data(SEMDNS_TAG_TEXT, SEMDNS_TEXT_VERSION, sections_.text);
+  data(SEMDNS_TAG_KEYW, SEMDNS_KEYW_VERSION, sections_.keywords);
+  data(SEMDNS_TAG_TOKV, SEMDNS_TOKV_VERSION, sections_.features);
+  data(SEMDNS_TAG_CENT, SEMDNS_CENT_VERSION, sections_.centroids);
+  data(SEMDNS_TAG_CLSF, SEMDNS_CLSF_VERSION, sections_.acceptance);
+  // A reader may do without kernels: the portable ones answer the same.
+  for (const KernelSection &kernel : kernels_)
+    if (kernel.tag == SEMDNS_TAG_KCPU)
+      writer.add(kernel.tag, kernel.target, SEMDNS_KERNEL_ABI, SEMDNS_SECTION_CODE,
+                 sections_.layout, SEMDNS_CODE_ALIGN, kernel.bytes);
+    else
+      writer.add(kernel.tag, kernel.target, SEMDNS_KGPU_VERSION, 0, sections_.layout,
+                 SEMDNS_SECTION_ALIGN, kernel.bytes);
+  if (!gold.empty()) {
+    std::string why;
+    auto bytes = pack::buildGoldSection(gold, why);
+    if (bytes)
+      data(SEMDNS_TAG_GOLD, SEMDNS_GOLD_VERSION, *bytes);
+  }
+  return writer.finish();
+}
+
+void Builder::warnAboutSerial(const std::string &bytes) {
+  std::string error;
+  auto old = readFile(options_.output, error, SEMDNS_MAX_FILE_SIZE);
+  semdns_header before, after;
+  if (!old || old->size() < sizeof before)
+    return;
+  std::memcpy(&before, old->data(), sizeof before);
+  std::memcpy(&after, bytes.data(), sizeof after);
+  if (std::memcmp(before.magic, after.magic, sizeof after.magic) == 0 &&
+      before.serial == after.serial &&
+      std::memcmp(before.root_digest, after.root_digest, sizeof after.root_digest) != 0)
+    diags_.warning({options_.output, 0, 0},
+                   "other bytes under the same serial " + std::to_string(after.serial) +
+                       " as the file that is replaced",
+                   "raise `serial` in the spec, or give --serial=" +
+                       std::to_string(after.serial + 1));
+}
+
+void Builder::summarise(const std::string &bytes) {
+  if (options_.timing) {
+    fprintf(stderr, "%-28s %8s\n", "phase", "seconds");
+    for (const auto &[name, seconds] : times_)
+      fprintf(stderr, "%-28s %8.3f\n", name.c_str(), seconds);
+  }
+  if (options_.quiet)
+    return;
+  fprintf(stderr,
+          "%s: %zu zones, %zu classes, %zu engines, %zu keywords; %u texts trained on; "
+          "%u rows of %u dimensions; %zu kernels; %.1f MB, serial %llu\n",
+          options_.output.c_str(), input_.tree.zones.size(), model_.classZone.size(),
+          input_.tree.engines.size(), model_.keywords.terms.size(), report_.examples, report_.rows,
+          report_.dim, kernels_.size(), static_cast<double>(bytes.size()) / 1e6,
+          static_cast<unsigned long long>(input_.spec.serial));
+  if (report_.inScope)
+    fprintf(stderr,
+            "held-out slice of %u: best guess right %.1f %%, answered below the root %.1f %%, "
+            "misrouted %.1f %% (no guarantee: see docs/architecture.md, \"Training\")\n",
+            report_.heldOut, 100.0 * report_.bestCorrect / report_.inScope,
+            100.0 * report_.answered / report_.inScope,
+            100.0 * report_.misrouted / report_.inScope);
+  fprintf(stderr, "digest %s\n", pack::rootDigestHex(bytes).c_str());
+}
+
+ExitCode Builder::proveAndWrite() {
+  std::vector<std::string> queries;
+  for (const spec::TestCase &test : input_.tests)
+    queries.push_back(test.query);
+  size_t step = std::max<size_t>(1, input_.examples.size() / kSelfCheckTexts);
+  for (size_t i = 0; i < input_.examples.size(); i += step)
+    queries.push_back(input_.examples[i].text);
+  std::vector<pack::GoldQuery> answers;
+  std::string why;
+  if (!answersAgree(assemble({}), queries, answers, why)) {
+    error("internal error: the artifact does not prove itself: " + why,
+          "please report this with the spec that shows it");
+    return finish(kInternal);
+  }
+  answers.resize(input_.tests.size());
+  bool failed = false;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    const spec::TestCase &test = input_.tests[i];
+    const auto &zones = input_.tree.zones;
+    answers[i].expectedZone = test.zone;
+    if (answers[i].answerZone >= test.zone && answers[i].answerZone < zones[test.zone].subtreeEnd)
+      continue;
+    failed = true;
+    char confidence[32];
+    snprintf(confidence, sizeof confidence, "%.3f", answers[i].confidence / 65536.0);
+    diags_.error(test.where,
+                 "test fails: \"" + test.query + "\" is answered by " +
+                     zones[answers[i].answerZone].name + " (confidence " + confidence +
+                     "), expected " + zones[test.zone].name,
+                 "best guess was " + zones[answers[i].bestZone].name +
+                     "; add examples or keywords to the expected zone");
+  }
+  if (failed)
+    return finish(kNegative);
+  std::string bytes = assemble(answers);
+  // The very bytes that are written have been opened and asked.
+  std::vector<pack::GoldQuery> again;
+  std::vector<std::string> tests(queries.begin(),
+                                 queries.begin() + static_cast<ptrdiff_t>(answers.size()));
+  if (!answersAgree(bytes, tests, again, why)) {
+    error("internal error: the finished artifact does not prove itself: " + why);
+    return finish(kInternal);
+  }
+  phase("prove");
+  if (options_.output != "-")
+    warnAboutSerial(bytes);
+  if (diags_.hasErrors())
+    return rejected();
+  if (!writeFileAtomically(options_.output, bytes, options_.force, why)) {
+    error(why);
+    return rejected();
+  }
+  phase("write");
+  finish(kDone);
+  summarise(bytes);
+  return kDone;
+}
+
+ExitCode Builder::run() {
+  if (!chooseTargets())
+    return kUsage;
+  for (const std::string &path : {options_.output, options_.dumpSpec})
+    if (!path.empty())
+      if (auto obstacle = outputObstacle(path, options_.force)) {
+        diags_.error({}, *obstacle);
+        return rejected();
+      }
+  if (!load() || !phase("spec") || !emitSpec())
+    return rejected();
+  bool onlySpec = options_.output.empty() && options_.stopAfter.empty();
+  if (options_.stopAfter == "spec" || onlySpec)
+    return finish(kDone);
+  if (!trainModel() || !packSections() || !compile())
+    return rejected();
+  if (!options_.stopAfter.empty())
+    return finish(kDone);
+  return proveAndWrite();
+}
+
+} // namespace
+
+ExitCode build(const BuildOptions &options) { return Builder(options).run(); }
+
+} // namespace semdns::driver

@@ -1,0 +1,41 @@
+/// \file `build-hierarchy` as a function: spec in, one frozen artifact out.
+#pragma once
+
+#include "lib/support/exit_codes.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace semdns::driver {
+
+/// What the command line says. Paths are as given; "-" is stdin or stdout where a file is meant.
+struct BuildOptions {
+  std::string spec;                      ///< hierarchy.txtpb, or empty with `fromExamples`
+  std::vector<std::string> fromExamples; ///< derive the tree from these files' labels
+  std::string rootLabel;                 ///< with fromExamples: rows with it belong to the root
+  std::string output;                    ///< -o
+  bool force = false;                    ///< -f: replace an existing output
+  unsigned threads = 0;                  ///< -j; 0 = all cores. Never changes the result
+  std::string name;                      ///< overrides the spec's
+  std::optional<uint64_t> serial;        ///< overrides the spec's
+  std::vector<std::string> targets; ///< kernel levels and "ptx"; empty: the spec's, else default
+  std::vector<std::string> cubins;  ///< "sm_90": assembled with the CUDA toolkit's ptxas
+  std::string dumpSpec;             ///< write the spec (as derived) here
+  std::string dumpIrTo;             ///< folder for the IR after each phase
+  std::string stopAfter;            ///< spec | zone | route | lowered | llvm
+  bool timing = false;              ///< seconds of each phase on stderr
+  bool warningsAreErrors = false;
+  bool jsonDiagnostics = false;
+  bool quiet = false; ///< no summary
+  uint64_t seed = 1;  ///< of the held-out split and the samplers
+};
+
+/// Runs the whole build: parse, train, lower, compile, pack, reopen with the runtime's own loader,
+/// replay the golden queries, rename into place. Diagnostics go to stderr, the summary too. Either
+/// the complete artifact stands at `output` when this returns kDone, or `output` is as it was.
+/// One call at a time per process (LLVM's linker keeps global state).
+ExitCode build(const BuildOptions &options);
+
+} // namespace semdns::driver

@@ -1,0 +1,103 @@
+// build-hierarchy: compiles a zone tree into one frozen artifact.
+
+#include "lib/driver/build.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+namespace {
+
+constexpr const char *kEpilogue = R"(
+Examples:
+  # a tree written down as a spec
+  build-hierarchy hierarchy.txtpb -o demo.sdna
+  # a tree derived from labelled queries; rows labelled "oos" belong nowhere, that is, to the root
+  build-hierarchy --from-examples=train.jsonl --root-label=oos -o demo.sdna
+  # what it derived, to edit and build from
+  build-hierarchy --from-examples=train.jsonl --dump-spec=hierarchy.txtpb
+
+Rows of example files are JSON lines: {"text": "...", "label": "legal/contracts"}.
+Exit: 0 done, 1 input rejected, 2 usage, 3 a test{} block fails, 4 incompatible, 5 internal error.
+Docs: docs/tutorial.md (own domain in 15 minutes), docs/tools.md.
+)";
+
+std::vector<std::string> splitAtCommas(const std::vector<std::string> &values) {
+  std::vector<std::string> parts;
+  for (const std::string &value : values) {
+    size_t begin = 0;
+    for (;;) {
+      size_t comma = value.find(',', begin);
+      std::string part = value.substr(begin, comma - begin);
+      if (!part.empty())
+        parts.push_back(part);
+      if (comma == std::string::npos)
+        break;
+      begin = comma + 1;
+    }
+  }
+  return parts;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  CLI::App app{"Trains, compiles and freezes a tree of zones into one artifact (.sdna).",
+               "build-hierarchy"};
+  app.footer(kEpilogue);
+  app.get_formatter()->column_width(34);
+
+  semdns::driver::BuildOptions options;
+  std::vector<std::string> fromExamples, targets, cubins;
+  std::string encoder, diagnostics = "text";
+  app.add_option("SPEC", options.spec, "hierarchy in protobuf text; \"-\" is stdin");
+  app.add_option("--from-examples", fromExamples,
+                 "derive the tree from the labels of these JSON lines files (comma-separated)");
+  app.add_option("--root-label", options.rootLabel,
+                 "rows with this label belong to the root (out of scope)");
+  app.add_option("-o,--output", options.output, "the artifact to write");
+  app.add_flag("-f,--force", options.force, "replace an existing output");
+  app.add_option("-j,--jobs", options.threads, "threads (default: all cores); same bytes for any");
+  app.add_option("--name", options.name, "name of the artifact (default: the spec's)");
+  app.add_option("--serial", options.serial, "content version (default: the spec's, else 1)");
+  app.add_option("--targets", targets,
+                 "kernel levels, comma-separated (default: "
+                 "x86-64-v2,x86-64-v3,x86-64-v4,x86-64-v4+vnni,ptx)");
+  app.add_option("--cubin", cubins, "also assemble for these GPUs, e.g. sm_90 (needs ptxas)");
+  app.add_option("--encoder", encoder, "sentence encoder for stage 3 (not in this version)");
+  app.add_option("--seed", options.seed, "seed of the held-out split and samplers (default 1)");
+  app.add_option("--dump-spec", options.dumpSpec, "write the spec, as derived, to this file");
+  app.add_option("--dump-ir-to", options.dumpIrTo, "write the IR after each phase to this folder");
+  app.add_option("--stop-after", options.stopAfter, "stop behind a phase; prints its IR on stdout")
+      ->check(CLI::IsMember({"spec", "zone", "route", "lowered", "llvm"}));
+  app.add_flag("--timing", options.timing, "say where the time went");
+  app.add_flag("--Werror", options.warningsAreErrors, "treat warnings as errors");
+  app.add_option("--diagnostics", diagnostics, "text or json")
+      ->check(CLI::IsMember({"text", "json"}));
+  app.add_flag("-q,--quiet", options.quiet, "no summary");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &e) {
+    int code = app.exit(e);
+    return code == 0 ? semdns::kDone : semdns::kUsage;
+  }
+  options.fromExamples = splitAtCommas(fromExamples);
+  options.targets = splitAtCommas(targets);
+  options.cubins = splitAtCommas(cubins);
+  options.jsonDiagnostics = diagnostics == "json";
+
+  auto usage = [](const char *message) {
+    fprintf(stderr, "build-hierarchy: %s\nTry build-hierarchy --help.\n", message);
+    return static_cast<int>(semdns::kUsage);
+  };
+  if (!encoder.empty())
+    return usage("--encoder: not in this version (stages 1 and 2 work without one)");
+  if (options.spec.empty() == options.fromExamples.empty())
+    return usage("give either a SPEC or --from-examples=FILE");
+  if (!options.rootLabel.empty() && options.fromExamples.empty())
+    return usage("--root-label goes with --from-examples (in a spec, label rows \"/\")");
+  if (options.output.empty() && options.stopAfter.empty() && options.dumpSpec.empty())
+    return usage("say where the artifact goes: -o FILE");
+  return semdns::driver::build(options);
+}
