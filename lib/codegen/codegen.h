@@ -49,6 +49,19 @@ llvm::Expected<std::string> compileKernel(mlir::ModuleOp routeModule, const Kern
 llvm::Expected<std::string> emitObject(mlir::ModuleOp routeModule, const KernelSpec &spec,
                                        const DumpOptions *options = nullptr);
 
+/// Compiles the embedding stage of one routing program (a module with one route.program, left
+/// unchanged) to PTX for sm_80 and later; needs no CUDA. include/semdns/format/gpu.h has the launch
+/// contract. Fails when the program has no embedding stage.
+llvm::Expected<std::string> compilePtx(mlir::ModuleOp routeModule,
+                                       const DumpOptions *options = nullptr);
+/// The same as a cubin for one chip (90 = sm_90), by the CUDA toolkit's ptxas, which CUDA_HOME or
+/// PATH must lead to.
+llvm::Expected<std::string> compileCubin(mlir::ModuleOp routeModule, unsigned chip,
+                                         const DumpOptions *options = nullptr);
+/// A KGPU section: header and image. `target` is 0 for PTX (a NUL is appended), else the chip.
+std::string makeGpuSection(unsigned target, const semdns_kernel_info_t &info,
+                           llvm::StringRef image);
+
 /// Checks what the runtime's loader will insist on: ET_DYN for x86-64, exactly the two exported
 /// symbols, nothing undefined, no DT_NEEDED, relocations only RELATIVE, no segment both writable
 /// and executable. compileKernel has done so already.

@@ -1,9 +1,11 @@
+#include "dialects/route/route.h"
 #include "lib/codegen/codegen.h"
+#include "lib/codegen/dumps.h"
 #include "lib/codegen/link.h"
 #include "lib/codegen/micro_kernels.h"
+#include "lib/passes/gpu/passes.h"
 #include "lib/passes/target/passes.h"
 
-#include "mlir/IR/Diagnostics.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Dialect/All.h"
 #include "mlir/Target/LLVMIR/Export.h"
@@ -19,7 +21,6 @@
 #include "llvm/Transforms/IPO/AlwaysInliner.h"
 #include "llvm/Transforms/Utils/Cloning.h"
 
-#include <chrono>
 #include <cstring>
 
 namespace semdns::codegen {
@@ -28,41 +29,6 @@ namespace {
 constexpr llvm::StringLiteral kRoute = "semdns_kernel_route";
 constexpr llvm::StringLiteral kInfo = "semdns_kernel_info";
 constexpr llvm::StringLiteral kBody = "semdns_route_body";
-
-llvm::Error fail(const llvm::Twine &message) {
-  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
-}
-
-/// Reports how long a scope took.
-class Step {
-public:
-  Step(const DumpOptions *options, llvm::StringRef name)
-      : options_(options), name_(name), begin_(std::chrono::steady_clock::now()) {}
-  ~Step() {
-    if (options_ && options_->timing)
-      options_->timing(
-          name_, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count());
-  }
-  Step(const Step &) = delete;
-  Step &operator=(const Step &) = delete;
-
-private:
-  const DumpOptions *options_;
-  llvm::StringRef name_;
-  std::chrono::steady_clock::time_point begin_;
-};
-
-bool wantsDump(const DumpOptions *options) { return options && options->dump; }
-
-template <typename Printable>
-void dump(const DumpOptions *options, llvm::StringRef phase, Printable &&print) {
-  if (!wantsDump(options))
-    return;
-  std::string text;
-  llvm::raw_string_ostream out(text);
-  print(out);
-  options->dump(phase, text);
-}
 
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>> makeMachine(const target::IsaTraits &isa) {
   static const bool initialised = [] {
@@ -161,16 +127,11 @@ makeModule(mlir::ModuleOp routeModule, const KernelSpec &spec, const target::Isa
   mlir::OwningOpRef<mlir::ModuleOp> lowered(routeModule.clone());
   {
     Step step(options, "lower");
-    std::string messages;
-    mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) {
-      if (diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error)
-        messages += (messages.empty() ? "" : "; ") + diagnostic.str();
-      return mlir::success();
-    });
+    ErrorCollector errors(context);
     mlir::PassManager pm(&context);
     target::buildRouteToLLVMPipeline(pm, isa.name);
     if (mlir::failed(pm.run(*lowered)))
-      return fail("lowering the routing program for " + isa.name + " failed: " + messages);
+      return fail("lowering the routing program for " + isa.name + " failed: " + errors.text());
   }
   dump(options, "lowered", [&](llvm::raw_ostream &out) { lowered->print(out); });
   if (options && options->stopAfter == "lowered")
@@ -270,6 +231,8 @@ llvm::Expected<const target::IsaTraits *> traitsOf(const KernelSpec &spec) {
 
 void registerDialects(mlir::DialectRegistry &registry) {
   mlir::registerAllToLLVMIRTranslations(registry);
+  gpu::registerGpuTranslations(registry);
+  registry.insert<route::RouteDialect>();
 }
 
 llvm::Expected<std::string> compileKernel(mlir::ModuleOp routeModule, const KernelSpec &spec,

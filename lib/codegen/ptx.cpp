@@ -1,0 +1,109 @@
+#include "lib/codegen/codegen.h"
+#include "lib/codegen/dumps.h"
+#include "lib/passes/gpu/passes.h"
+#include "semdns/format/gpu.h"
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/GPU/Transforms/Passes.h"
+#include "mlir/Pass/PassManager.h"
+
+#include <cstring>
+#include <mutex>
+
+namespace semdns::codegen {
+namespace {
+
+/// Runs the GPU passes over a copy of `routeModule` and returns the only object of its gpu.binary.
+llvm::Expected<std::string> compileImage(mlir::ModuleOp routeModule, llvm::StringRef chip,
+                                         llvm::StringRef features, llvm::StringRef format,
+                                         const DumpOptions *options) {
+  mlir::MLIRContext &context = *routeModule.getContext();
+  mlir::DialectRegistry registry;
+  registerDialects(registry);
+  context.appendDialectRegistry(registry);
+
+  mlir::OwningOpRef<mlir::ModuleOp> module(routeModule.clone());
+  {
+    Step step(options, "lower");
+    ErrorCollector errors(context);
+    mlir::PassManager pm(&context);
+    pm.addPass(gpu::createRouteToGpuPass());
+    gpu::buildGpuToNVVMPipeline(pm, chip, features);
+    if (mlir::failed(pm.run(*module)))
+      return fail("lowering the routing program for " + chip + " failed: " + errors.text());
+  }
+  dump(options, "gpu", [&](llvm::raw_ostream &out) { module->print(out); });
+  if (options && options->stopAfter == "lowered")
+    return std::string();
+  {
+    Step step(options, "emit");
+    ErrorCollector errors(context);
+    mlir::PassManager pm(&context);
+    mlir::GpuModuleToBinaryPassOptions binary;
+    binary.compilationTarget = format.str();
+    pm.addPass(mlir::createGpuModuleToBinaryPass(binary));
+    if (mlir::failed(pm.run(*module)))
+      return fail("no code for " + chip + ": " + errors.text());
+  }
+  std::string image;
+  module->walk([&](mlir::gpu::BinaryOp op) {
+    for (mlir::Attribute object : op.getObjects())
+      image = llvm::cast<mlir::gpu::ObjectAttr>(object).getObject().str();
+  });
+  if (image.empty())
+    return fail("no code for " + chip);
+  return image;
+}
+
+} // namespace
+
+llvm::Expected<std::string> compilePtx(mlir::ModuleOp routeModule, const DumpOptions *options) {
+  auto ptx = compileImage(routeModule, "sm_80", "+ptx80", "isa", options);
+  if (!ptx)
+    return ptx.takeError();
+  if (options && options->stopAfter == "lowered")
+    return std::string();
+  while (!ptx->empty() && ptx->back() == '\0')
+    ptx->pop_back();
+  if (ptx->find("\tcall") != std::string::npos)
+    return fail("the GPU kernel would call a function");
+  dump(options, "ptx", [&](llvm::raw_ostream &out) { out << *ptx; });
+  return std::move(*ptx);
+}
+
+llvm::Expected<std::string> compileCubin(mlir::ModuleOp routeModule, unsigned chip,
+                                         const DumpOptions *options) {
+  if (chip != 80 && chip != 86 && chip != 89 && chip != 90 && chip != 100 && chip != 120)
+    return fail("cannot make a cubin for sm_" + llvm::Twine(chip) +
+                "; known are sm_80, sm_86, sm_89, sm_90, sm_100 and sm_120");
+  // A PTX version below what the chip needs would abort the process inside LLVM.
+  llvm::StringRef features = chip >= 100 ? "+ptx88" : "+ptx80";
+  return compileImage(routeModule, "sm_" + std::to_string(chip), features, "bin", options);
+}
+
+std::string makeGpuSection(unsigned target, const semdns_kernel_info_t &info,
+                           llvm::StringRef image) {
+  semdns_kgpu_header header = {};
+  header.abi = SEMDNS_GPU_ABI;
+  header.target = target;
+  header.threads = gpu::kThreads;
+  header.layout = info.layout;
+  header.dim = info.dim;
+  header.class_count = info.class_count;
+  uint32_t unit = SEMDNS_LANES * info.layout;
+  header.padded_count = (info.class_count + unit - 1) / unit * unit;
+  header.zone_count = info.zone_count;
+  header.row_count = info.row_count;
+  header.bucket_count = info.bucket_count;
+  header.minimum_chip = target ? target : 80;
+  header.image_offset = sizeof header;
+  header.image_size = image.size() + (target ? 0 : 1);
+  std::string bytes(sizeof header, '\0');
+  std::memcpy(bytes.data(), &header, sizeof header);
+  bytes += image;
+  if (!target)
+    bytes += '\0';
+  return bytes;
+}
+
+} // namespace semdns::codegen

@@ -1,0 +1,18 @@
+// PTX without any CUDA, and without a call: twice the same bytes.
+// RUN: semdns-opt %S/route-to-gpu.mlir --pass-pipeline='builtin.module(route-to-gpu,gpu-to-ptx)' > %t.1
+// RUN: semdns-opt %S/route-to-gpu.mlir --pass-pipeline='builtin.module(route-to-gpu,gpu-to-ptx)' > %t.2
+// RUN: cmp %t.1 %t.2
+// RUN: FileCheck %s < %t.1
+// RUN: not grep -E "call|[.]extern|__nv_|[.]local" %t.1
+
+// CHECK: gpu.binary @semdns_gpu
+// CHECK-SAME: .version 8.0
+// CHECK-SAME: .target sm_80
+// CHECK-SAME: .visible .entry semdns_kernel_route_gpu(
+// CHECK-SAME: .maxntid 256, 1, 1
+// CHECK-SAME: ld.global.nc
+// CHECK-SAME: dp4a.s32.s32
+// CHECK-SAME: redux.sync.add.s32
+// CHECK-SAME: sqrt.rn.f64
+// CHECK-SAME: ret;
+
