@@ -71,10 +71,11 @@ void reportUnknown(const eval::Tally &tally) {
     list += (list.empty() ? "'" : ", '") + label + "' (" + std::to_string(count) + ")";
   }
   std::fprintf(stderr,
-               "evaluate-hierarchy: warning: %llu rows have a label that no zone has, and count as "
+               "evaluate-hierarchy: warning: %llu row%s a label that no zone has, counted as "
                "errors: %s\n  help: --root-label=LABEL if one of them means out of scope, "
                "--ignore-unknown-labels to leave them out\n",
-               static_cast<unsigned long long>(tally.unknown), list.c_str());
+               static_cast<unsigned long long>(tally.unknown),
+               tally.unknown == 1 ? " has" : "s have", list.c_str());
 }
 
 } // namespace
@@ -149,7 +150,7 @@ int main(int argc, char **argv) {
   if (diagnostics.hasErrors())
     return kRejected;
 
-  const char *built = artifact.meta("root_label");
+  const char *built = artifact.meta("train.root_label");
   settings.rootLabel = options.rootLabel ? *options.rootLabel : built ? built : "";
   settings.ignoreUnknown = options.ignoreUnknown;
   settings.ignored = &header.ignored;
