@@ -256,7 +256,9 @@ SEMDNS_API const char *semdns_stage_text(uint32_t stage); /* "keyword", "embeddi
 typedef struct semdns_answer {
   uint32_t size;
   uint32_t status;    /* semdns_answer_status */
-  uint32_t reason;    /* semdns_answer_reason: the one that matters most */
+  uint32_t reason;    /* semdns_answer_reason: DEADLINE, else TRUNCATED, else REPAIRED, else what the
+                         status asks for (FALLBACK: LOW_CONFIDENCE; NOZONE: NO_STAGE, EMPTY or
+                         NO_EVIDENCE; ROUTED: NONE) */
   uint32_t retryable; /* 1 if the same query may fare better later */
   uint32_t stage;     /* SEMDNS_STAGE_* that decided */
   uint32_t cached;    /* 0 (caches: reserved) */
@@ -267,14 +269,17 @@ typedef struct semdns_answer {
   const uint8_t *digest;  /* [32] of the artifact that answered */
   const char *digest_hex; /* 64 digits */
   semdns_zone_ref zone;   /* the answer, after climbing */
-  semdns_zone_ref best;   /* deepest best guess, never the root unless the tree is only a root */
+  semdns_zone_ref best;   /* deepest best guess, never the root unless the tree is only a root: where
+                             nothing speaks for any zone it is the first leaf, with confidence 0 */
   uint32_t zone_count;    /* candidates, best first: `zones[0]` is `zone`, then other zones */
-  uint32_t chain_count;   /* from the answer to the root, both included */
+  uint32_t chain_count;   /* from the answer to the root, both included; confidences of the first
+                             (the answer's) and the last (the root's) only */
   uint32_t engine_count;
   uint32_t reserved;
   semdns_zone_ref zones[SEMDNS_TOP_MAX];
   semdns_zone_ref chain[SEMDNS_CHAIN_MAX];
-  semdns_engine_choice engines[SEMDNS_ENGINES_MAX]; /* in order of preference */
+  semdns_engine_choice engines[SEMDNS_ENGINES_MAX]; /* the zone's, else its nearest ancestor's, in
+                                                       the spec's order of preference */
 } semdns_answer;
 
 /* Routes one text. SEMDNS_OK with an answer for any bytes, always; other codes only for wrong
