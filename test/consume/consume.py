@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 build, source, make_artifact, cc, cxx = sys.argv[1:6]
-work = os.path.join(build, "test", "consume")
+work = os.path.join(build, "test", "consume-work")  # test/consume is CMake's
 prefix = os.path.join(build, "prefix")
 artifact = os.path.join(work, "small.sdna")
 text = "where is my parcel"
