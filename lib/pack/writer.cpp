@@ -66,7 +66,7 @@ void ArtifactWriter::add(uint32_t tag, uint32_t target, uint32_t version, uint32
   require(!(flags & ~SEMDNS_SECTION_FLAGS_KNOWN), tag, "unknown flags");
   require(alignment == (code ? SEMDNS_CODE_ALIGN : SEMDNS_SECTION_ALIGN), tag,
           "alignment must be 64, of code 65536");
-  require(code || layout == 0, tag, "only code names a layout");
+  require(code || tag == SEMDNS_TAG_KGPU || layout == 0, tag, "only code names a layout");
   require(!(code && (flags & SEMDNS_SECTION_ZSTD)), tag, "code is mapped, so not compressed");
   require(!bytes.empty(), tag, "empty");
   require(version != 0, tag, "version 0");

@@ -21,7 +21,7 @@ public:
   /// Appends a section. Known tags come in the order of SEMDNS_TAG_* in format/artifact.h, then
   /// unknown ones; within a tag targets ascend. `bytes` (at least 1) are the content; with
   /// SEMDNS_SECTION_ZSTD in `flags` the writer compresses them (level 19, one thread) itself.
-  /// `layout` is 0 except for code, `alignment` 64 except for code: 65536.
+  /// `layout` is 0 except for KCPU and KGPU, `alignment` 64 except for SEMDNS_SECTION_CODE: 65536.
   void add(uint32_t tag, uint32_t target, uint32_t version, uint32_t flags, uint64_t layout,
            uint32_t alignment, std::string_view bytes);
 

@@ -64,17 +64,26 @@ bool parseContents(const Reader &reader, Contents &out, base::Error &error) {
                   "%u classes of dimension %u; ZTRE has %u classes, TOKV has dimension %u",
                   cent.class_count, cent.dim, c.zones.header->class_count, c.features.header->dim);
   }
+  if (!section(reader, SEMDNS_TAG_PATS, !hierarchy, c.hasPatterns, error,
+               [&](Span s) { return Patterns::parse(s, c.patterns, error); }))
+    return false;
   for (uint32_t i = 0; i < reader.sectionCount(); ++i) {
     const semdns_section s = reader.entry(i);
     if (s.version != knownVersion(s.tag))
       continue;
-    if (s.tag == SEMDNS_TAG_KCPU && !hierarchy)
+    if ((s.tag == SEMDNS_TAG_KCPU || s.tag == SEMDNS_TAG_KGPU) && !hierarchy)
       return fail(error, SEMDNS_ERROR_STRUCTURE, s.tag, s.offset,
                   "native code in a file that is not a hierarchy");
     if (s.tag == SEMDNS_TAG_KCPU && s.layout != c.centroids.header->layout)
       return fail(error, SEMDNS_ERROR_SECTION, s.tag, s.offset,
                   "code for table layout %" PRIu64 "; CENT has layout %u", s.layout,
                   c.centroids.header->layout);
+    GpuKernel gpu;
+    if (s.tag == SEMDNS_TAG_KGPU &&
+        !GpuKernel::parse(reader.bytes(i), s, c.zones, c.features, c.centroids, gpu, error)) {
+      error.offset += s.offset;
+      return false;
+    }
     if (s.tag == SEMDNS_TAG_DICT && hierarchy && s.target >= c.zones.header->zone_count)
       return fail(error, SEMDNS_ERROR_SECTION, s.tag, s.offset,
                   "dictionary of zone %u; there are %u zones", s.target,

@@ -4,8 +4,10 @@
 #include "runtime/artifact/classes.h"
 #include "runtime/artifact/features.h"
 #include "runtime/artifact/gold.h"
+#include "runtime/artifact/gpu.h"
 #include "runtime/artifact/keywords.h"
 #include "runtime/artifact/meta.h"
+#include "runtime/artifact/patterns.h"
 #include "runtime/artifact/reader.h"
 #include "runtime/artifact/text.h"
 #include "runtime/artifact/zones.h"
@@ -23,7 +25,8 @@ struct Contents {
   Centroids centroids;
   Acceptance acceptance;
   Gold gold;
-  bool hasGold = false;
+  Patterns patterns;
+  bool hasGold = false, hasPatterns = false;
 };
 
 /// Validates every known data section of `reader` by its format header, and them against each

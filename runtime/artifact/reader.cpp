@@ -5,10 +5,13 @@
 #include "semdns/format/classes.h"
 #include "semdns/format/features.h"
 #include "semdns/format/gold.h"
+#include "semdns/format/gpu.h"
 #include "semdns/format/keywords.h"
 #include "semdns/format/meta.h"
+#include "semdns/format/patterns.h"
 #include "semdns/format/text.h"
 #include "semdns/format/zones.h"
+#include "semdns/kernel.h"
 
 #include <cinttypes>
 #include <zstd.h>
@@ -39,10 +42,10 @@ constexpr Known kKnown[] = {
     {SEMDNS_TAG_TOKV, SEMDNS_TOKV_VERSION, true, false},
     {SEMDNS_TAG_CENT, SEMDNS_CENT_VERSION, true, false},
     {SEMDNS_TAG_CLSF, SEMDNS_CLSF_VERSION, true, false},
-    {SEMDNS_TAG_PATS, 1, false, false},
-    {SEMDNS_TAG_DICT, 1, false, true},
-    {SEMDNS_TAG_KCPU, 1, true, true},
-    {SEMDNS_TAG_KGPU, 1, false, true},
+    {SEMDNS_TAG_PATS, SEMDNS_PATS_VERSION, true, false},
+    {SEMDNS_TAG_DICT, SEMDNS_DICT_VERSION, false, true},
+    {SEMDNS_TAG_KCPU, SEMDNS_KERNEL_ABI, true, true},
+    {SEMDNS_TAG_KGPU, SEMDNS_KGPU_VERSION, true, true},
     {SEMDNS_TAG_DBUG, 1, false, true},
     {SEMDNS_TAG_GOLD, SEMDNS_GOLD_VERSION, true, false},
 };
@@ -249,7 +252,7 @@ bool Reader::checkTable(base::Error &error) const {
                   "section %u is read in place and must not be compressed", i);
     if (s.target && k && !k->hasTarget)
       return bad(offsetof(semdns_section, target), "target", s.target, 0);
-    if (s.layout && !code)
+    if (s.layout && !code && s.tag != SEMDNS_TAG_KGPU)
       return bad(offsetof(semdns_section, layout), "layout", s.layout, 0);
     if (!later) {
       if (s.reserved0)

@@ -275,6 +275,63 @@ TEST(Contents, Classes) {
   EXPECT_EQ(value(a.zone_threshold_offset + 4, 1), bad);
 }
 
+TEST(Contents, Patterns) {
+  const std::string good = test::samplePatterns();
+  ASSERT_EQ(parse(good).code, SEMDNS_OK);
+  const auto e = get<semdns_section>(good, sizeof(semdns_header) + sizeof(semdns_section));
+  ASSERT_EQ(e.tag, SEMDNS_TAG_PATS);
+  auto code = [&](size_t at, uint32_t value) {
+    std::string file = good;
+    put(file, e.offset + at, value);
+    test::reseal(file);
+    return parse(file).code;
+  };
+  const size_t second = sizeof(semdns_pats_header) + sizeof(semdns_pattern);
+  const int bad = SEMDNS_ERROR_SECTION;
+  for (size_t at : {0, 4, 40, 48, 52, 60})
+    EXPECT_EQ(code(at, UINT32_MAX), bad) << at;
+  EXPECT_EQ(code(8, 1), bad);                 // fewer documents than a pattern is in
+  EXPECT_EQ(code(second, 4), bad);            // reserved kind
+  EXPECT_EQ(code(second, 1), SEMDNS_OK);      // still sorted
+  EXPECT_EQ(code(second - 32, 3), SEMDNS_OK); // "heron", then "tall owl"
+  EXPECT_EQ(code(second + 4, 3), bad);        // words
+  EXPECT_EQ(code(second + 12, 4), bad);       // documents > count
+  EXPECT_EQ(code(second + 16, 1), bad);       // background
+  EXPECT_EQ(code(second + 24, 4), bad);       // gap
+  EXPECT_EQ(code(second + 28, 7), bad);       // rest
+  EXPECT_EQ(code(second + 32, 0xff), bad);    // UTF-8
+}
+
+TEST(Contents, GpuKernel) {
+  Sample sample;
+  semdns_kgpu_header h{};
+  h.abi = SEMDNS_GPU_ABI;
+  h.threads = 128;
+  h.layout = Sample::kLayout;
+  h.dim = Sample::kDim;
+  h.class_count = Sample::kClasses;
+  h.padded_count = 16;
+  h.zone_count = Sample::kZones;
+  h.row_count = Sample::kRows;
+  h.bucket_count = 1;
+  h.minimum_chip = 80;
+  h.image_offset = 64;
+  h.image_size = 5;
+  const std::string good =
+      std::string(reinterpret_cast<const char *>(&h), sizeof h) + std::string(".ptx\0", 5);
+  auto code = [&](size_t at, uint32_t value) {
+    std::string bytes = good;
+    put(bytes, at, value);
+    sample.sections[{SEMDNS_TAG_KGPU, 0}] = bytes;
+    return parse(sample.finish()).code;
+  };
+  EXPECT_EQ(code(0, SEMDNS_GPU_ABI), SEMDNS_OK);
+  for (size_t at = 0; at < sizeof h; at += 4)
+    if (at != offsetof(semdns_kgpu_header, minimum_chip))
+      EXPECT_EQ(code(at, UINT32_MAX), SEMDNS_ERROR_SECTION) << at;
+  EXPECT_EQ(code(64, 0), SEMDNS_ERROR_SECTION); // NUL within
+}
+
 // Deterministic mutations of sealed files: whatever the validators say, they must survive it, and
 // what they accept must hold together. The fuzz target does the same with coverage.
 TEST(Contents, RandomMutationsAreSurvived) {

@@ -9,6 +9,7 @@
 #include "semdns/format/gold.h"
 #include "semdns/format/keywords.h"
 #include "semdns/format/meta.h"
+#include "semdns/format/patterns.h"
 #include "semdns/format/text.h"
 #include "semdns/format/zones.h"
 
@@ -285,7 +286,8 @@ std::string Sample::finish() const {
       flags = SEMDNS_SECTION_CODE;
     else if (tag == SEMDNS_TAG_DBUG)
       flags = SEMDNS_SECTION_ZSTD;
-    writer.add(tag, key.second, 1, flags, code ? kLayout : 0,
+    const bool kernel = code || tag == SEMDNS_TAG_KGPU;
+    writer.add(tag, key.second, 1, flags, kernel ? kLayout : 0,
                code ? SEMDNS_CODE_ALIGN : SEMDNS_SECTION_ALIGN, *value.second);
   }
   return writer.finish();
@@ -296,6 +298,21 @@ std::string samplePatterns() {
   pack::ArtifactWriter writer(SEMDNS_KIND_PATTERNS, 7);
   writer.add(SEMDNS_TAG_META, 0, SEMDNS_META_VERSION, SEMDNS_SECTION_CRITICAL, 0,
              SEMDNS_SECTION_ALIGN, pack::buildMeta({{"name", "patterns"}}, error));
+  std::string pats;
+  semdns_pats_header header{};
+  header.pattern_count = 2;
+  header.string_bytes = 13;
+  header.document_count = 5;
+  header.word_count = 100;
+  header.byte_count = 600;
+  header.distinct_words = 40;
+  header.contrast = SEMDNS_CONTRAST_RESIDUAL_IDF;
+  append(pats, header);
+  append(pats, semdns_pattern{SEMDNS_PATTERN_NGRAM, 1, 9, 4, 0, 65536, 0, 5});
+  append(pats, semdns_pattern{SEMDNS_PATTERN_PHRASE, 2, 3, 2, 0, 65536, 5, 8});
+  pats += "herontall owl";
+  writer.add(SEMDNS_TAG_PATS, 0, SEMDNS_PATS_VERSION, SEMDNS_SECTION_CRITICAL, 0,
+             SEMDNS_SECTION_ALIGN, pats);
   writer.add(SEMDNS_TAG_DBUG, 0, 1, SEMDNS_SECTION_ZSTD, 0, SEMDNS_SECTION_ALIGN,
              std::string(300, 'p'));
   return writer.finish();

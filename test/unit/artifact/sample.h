@@ -30,7 +30,7 @@ struct Sample {
   std::string finish() const;
 };
 
-/// A pattern library with META and a compressed section.
+/// A pattern library with META, PATS and a compressed section.
 std::string samplePatterns();
 
 /// Recomputes section digests and the root digest after a change to header, table or sections, so
