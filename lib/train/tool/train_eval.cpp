@@ -1,0 +1,194 @@
+// train-eval TRAIN.jsonl TEST.jsonl [--root-label=L] [--threads=N] [--dim=N] [--rows=N]: trains on
+// the first file and scores the second with the trainer's integer inference. For the trainer's own
+// development; what counts is evaluate-hierarchy on a built artifact.
+#include "lib/support/json_lines.h"
+#include "lib/text/freeze.h"
+#include "lib/train/embedding.h"
+#include "lib/train/keywords.h"
+#include "lib/train/train.h"
+#include "semdns/format/keywords.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <set>
+#include <string>
+
+using namespace semdns;
+using namespace semdns::train;
+
+namespace {
+
+struct Tree {
+  std::vector<Zone> zones;
+  std::map<std::string, uint32_t> zoneOf; ///< label -> zone
+};
+
+/// Zones of '/'-separated labels, in preorder.
+Tree treeOf(const std::vector<LabelledText> &rows, const std::string &rootLabel) {
+  std::set<std::vector<std::string>> paths;
+  auto split = [](const std::string &label) {
+    std::vector<std::string> levels(1);
+    for (char c : label)
+      if (c == '/')
+        levels.emplace_back();
+      else
+        levels.back() += c;
+    return levels;
+  };
+  for (const LabelledText &row : rows) {
+    if (*row.label == rootLabel)
+      continue;
+    std::vector<std::string> levels = split(*row.label);
+    for (size_t n = 1; n <= levels.size(); ++n)
+      paths.insert({levels.begin(), levels.begin() + ptrdiff_t(n)});
+  }
+  Tree tree;
+  tree.zones.push_back({0, 0, 1, "."});
+  std::map<std::vector<std::string>, uint32_t> index;
+  for (const std::vector<std::string> &path : paths) { // lexicographic order is preorder
+    uint32_t z = uint32_t(tree.zones.size());
+    std::vector<std::string> parent(path.begin(), path.end() - 1);
+    std::string name;
+    for (const std::string &level : path)
+      name += (name.empty() ? "" : "/") + level;
+    tree.zones.push_back({parent.empty() ? 0 : index[parent], uint32_t(path.size()), z + 1, name});
+    index[path] = z;
+    tree.zoneOf[name] = z;
+  }
+  for (size_t z = tree.zones.size(); z-- > 1;) {
+    Zone &parent = tree.zones[tree.zones[z].parent];
+    parent.subtreeEnd = std::max(parent.subtreeEnd, tree.zones[z].subtreeEnd);
+  }
+  if (!rootLabel.empty())
+    tree.zoneOf[rootLabel] = 0;
+  return tree;
+}
+
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  std::vector<std::string> files;
+  std::string rootLabel;
+  TrainOptions options;
+  for (int i = 1; i < argc; ++i) {
+    std::string arg = argv[i];
+    auto value = [&](const char *prefix) { return arg.substr(std::string(prefix).size()); };
+    if (arg.starts_with("--root-label="))
+      rootLabel = value("--root-label=");
+    else if (arg.starts_with("--threads="))
+      options.threads = unsigned(std::atoi(value("--threads=").c_str()));
+    else if (arg.starts_with("--dim="))
+      options.maxDim = uint32_t(std::atoi(value("--dim=").c_str()));
+    else if (arg.starts_with("--rows="))
+      options.maxRows = uint32_t(std::atoi(value("--rows=").c_str()));
+    else
+      files.push_back(arg);
+  }
+  if (files.size() != 2) {
+    std::fprintf(stderr, "usage: train-eval TRAIN.jsonl TEST.jsonl [--root-label=L] [--threads=N] "
+                         "[--dim=N] [--rows=N]\n");
+    return 2;
+  }
+  Diagnostics diags;
+  std::vector<LabelledText> trainRows = readJsonLines(files[0], true, diags);
+  std::vector<LabelledText> testRows = readJsonLines(files[1], true, diags);
+  if (diags.hasErrors()) {
+    diags.print(stderr);
+    return 1;
+  }
+  Tree tree = treeOf(trainRows, rootLabel);
+  TrainingData data;
+  data.zones = tree.zones;
+  for (const LabelledText &row : trainRows)
+    data.examples.push_back({row.text, tree.zoneOf.at(*row.label), ExampleKind::Labelled});
+  std::string text = text::buildTextSection();
+  std::span<const uint8_t> textSection(reinterpret_cast<const uint8_t *>(text.data()), text.size());
+  double start = seconds();
+  TrainReport report;
+  pack::RoutingModel model = train::train(data, options, textSection, diags, &report);
+  double took = seconds() - start;
+  diags.print(stderr, false, 5);
+  if (diags.hasErrors())
+    return 1;
+
+  const pack::EmbeddingModel &e = model.embedding;
+  Vocabulary rows; // the model's own rows as a vocabulary
+  for (uint32_t r = 0; r < e.hashes.size(); ++r) {
+    rows.hashes.push_back(e.hashes[r]);
+    if (r)
+      rows.index.emplace(e.hashes[r], r);
+  }
+  std::vector<uint32_t> rowOf(e.hashes.size());
+  for (uint32_t r = 0; r < rowOf.size(); ++r)
+    rowOf[r] = r;
+  Extractor extractor({e.wordNgramMax, e.charNgramMin, e.charNgramMax, e.punct}, textSection);
+  TermMatcher matcher(model.keywords.terms, tree.zones);
+  uint32_t inScope = 0, best = 0, keyword = 0, keywordWrong = 0, cascade = 0, answered = 0,
+           misrouted = 0, outOfScope = 0, outRejected = 0, features = 0;
+  std::vector<uint32_t> weights;
+  uint32_t firstReal = !model.classZone.empty() && model.classZone[0] == 0 ? 1 : 0;
+  for (const LabelledText &row : testRows) {
+    auto it = tree.zoneOf.find(*row.label);
+    uint32_t truth = it == tree.zoneOf.end() ? UINT32_MAX : it->second;
+    Tokens tokens;
+    extractor.extract(row.text, tokens);
+    features += uint32_t(tokens.features.size());
+    Pooled p = scoreInteger(e, rowOf, countFeatures(tokens, rows));
+    uint32_t k =
+        uint32_t(std::max_element(p.scores.begin() + firstReal, p.scores.end()) - p.scores.begin());
+    uint64_t sum = softWeights(p, e.gain, weights);
+    uint32_t zone = model.classZone[k], bestZone = zone;
+    while (zone) {
+      uint64_t inside = 0;
+      for (size_t c = 0; c < weights.size(); ++c)
+        if (model.classZone[c] >= zone && model.classZone[c] < tree.zones[zone].subtreeEnd)
+          inside += weights[c];
+      if (inside * 65536 / sum >= model.threshold[zone])
+        break;
+      zone = tree.zones[zone].parent;
+    }
+    Verdict v = matcher.match(tokens.words);
+    bool byKeyword = model.keywords.acceptVotes != SEMDNS_NEVER &&
+                     v.accepted(model.keywords.acceptVotes, model.keywords.acceptPurity);
+    uint32_t said = byKeyword ? v.zone : zone;
+    keyword += byKeyword;
+    keywordWrong += byKeyword && v.zone != truth;
+    if (truth == 0) {
+      ++outOfScope;
+      outRejected += said == 0;
+      continue;
+    }
+    ++inScope;
+    best += bestZone == truth;
+    cascade += (byKeyword ? v.zone : bestZone) == truth;
+    answered += said != 0;
+    misrouted +=
+        said != 0 && !(truth != UINT32_MAX && said <= truth && truth < tree.zones[said].subtreeEnd);
+  }
+  double n = inScope;
+  std::printf(
+      "%s\n  in scope %u: stage 2 alone %.2f %%, cascade %.2f %%; answered %.1f %%, misrouted "
+      "%.2f %%; out of scope %u, to the root %.1f %%\n",
+      files[1].c_str(), inScope, 100 * best / n, 100 * cascade / n, 100 * answered / n,
+      100 * misrouted / n, outOfScope, outOfScope ? 100.0 * outRejected / outOfScope : 0.0);
+  std::printf(
+      "  stage 1: %zu terms, votes >= %u, purity %u, answers %.1f %% of %zu, wrong %u; held "
+      "out: %u answered, %u wrong of %u\n",
+      model.keywords.terms.size(), model.keywords.acceptVotes, model.keywords.acceptPurity,
+      100.0 * keyword / double(testRows.size()), testRows.size(), keywordWrong,
+      report.keywordAnswered, report.keywordWrong, report.heldOut);
+  std::printf(
+      "  %u rows x %u, %u classes, %.1f features a text, gain %u, threshold %u, %.1f s; held "
+      "out: %u of %u right, %u misrouted of %u answered\n",
+      report.rows, report.dim, report.classes, double(features) / double(testRows.size()), e.gain,
+      model.threshold.size() > 1 ? model.threshold[1] : 0, took, report.bestCorrect, report.inScope,
+      report.misrouted, report.answered);
+  return 0;
+}
