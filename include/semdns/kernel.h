@@ -65,7 +65,7 @@ typedef struct semdns_kernel_scratch {
   uint32_t size;
   uint32_t reserved;
   uint64_t *words;    /* [SEMDNS_MAX_WORDS]     word hashes, in text order */
-  uint64_t *features; /* [SEMDNS_MAX_FEATURES]  feature hashes; word unigrams come first */
+  uint64_t *features; /* [SEMDNS_MAX_FEATURES]  feature hashes, in the order of "Features" */
   uint32_t *rows;     /* [SEMDNS_MAX_FEATURES]  rows of the known ones, in feature order */
   uint32_t *hits;     /* [SEMDNS_MAX_HITS]      term numbers, in text order */
   int32_t *votes;     /* [zone_count] */
@@ -90,7 +90,7 @@ typedef struct semdns_kernel_answer {
   uint32_t votes;      /* stage 1: the largest vote */
   uint32_t total_weight; /* stage 2: sum of all classes' weights */
   uint32_t reserved;
-  uint32_t top_class[SEMDNS_KERNEL_TOP_MAX];
+  uint32_t top_class[SEMDNS_KERNEL_TOP_MAX]; /* stage keyword: SEMDNS_NONE */
   uint32_t top_zone[SEMDNS_KERNEL_TOP_MAX];
   uint32_t top_confidence[SEMDNS_KERNEL_TOP_MAX]; /* Q16 share of the class's weight */
 } semdns_kernel_answer;
