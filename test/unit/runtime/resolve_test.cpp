@@ -427,8 +427,10 @@ TEST(Resolver, SwapsUnderLoad) {
 }
 
 TEST(Words, EveryNumberHasOne) {
-  for (int i = 0; i < 80; ++i) {
+  // C++ gives an enumeration the values of as many bits as its enumerators need.
+  for (int i = 0; i < 64; ++i)
     EXPECT_NE(semdns_status_text(static_cast<semdns_status>(i)), nullptr);
+  for (int i = 0; i < 8; ++i) {
     EXPECT_NE(semdns_answer_status_text(static_cast<semdns_answer_status>(i)), nullptr);
     EXPECT_NE(semdns_answer_reason_text(static_cast<semdns_answer_reason>(i)), nullptr);
     EXPECT_NE(semdns_stage_text(static_cast<uint32_t>(i)), nullptr);
