@@ -4,6 +4,7 @@
 #include "lib/codegen/link.h"
 #include "lib/codegen/micro_kernels.h"
 #include "lib/passes/gpu/passes.h"
+#include "lib/passes/passes.h"
 #include "lib/passes/target/passes.h"
 
 #include "mlir/Pass/PassManager.h"
@@ -129,6 +130,11 @@ makeModule(mlir::ModuleOp routeModule, const KernelSpec &spec, const target::Isa
     Step step(options, "lower");
     ErrorCollector errors(context);
     mlir::PassManager pm(&context);
+    if (!lowered->getOps<route::ProgramOp>().empty()) {
+      passes::RouteToVectorOptions vector;
+      vector.lhsBias = static_cast<int>(isa.lhsBias);
+      pm.addPass(passes::createRouteToVectorPass(vector));
+    }
     target::buildRouteToLLVMPipeline(pm, isa.name);
     if (mlir::failed(pm.run(*lowered)))
       return fail("lowering the routing program for " + isa.name + " failed: " + errors.text());

@@ -166,7 +166,8 @@ private:
     unigrams_ = word(offsetof(semdns_gpu_query, unigrams));
     featureCount_ = word(offsetof(semdns_gpu_query, features));
     flags_ = word(offsetof(semdns_gpu_query, flags));
-    topK_ = word(offsetof(semdns_gpu_query, top_k));
+    topK_ = minS(maxS(word(offsetof(semdns_gpu_query, top_k)), constant(1)),
+                 constant(SEMDNS_KERNEL_TOP_MAX));
   }
 
   /// The sum starts at the bias row.
