@@ -128,8 +128,11 @@ LogicalResult StageOp::verifyRegions() {
 
 LogicalResult AnswerOp::verify() {
   bool votes = isa<VotesType>(getValue().getType());
-  if (votes != static_cast<bool>(getAccepted()) || votes != getConfidence().has_value())
-    return emitOpError() << "needs `if` and `confidence` with votes, and neither with a zone";
+  bool accepts = static_cast<bool>(getAccepted());
+  if (votes ? accepts == getNever() : accepts || getNever())
+    return emitOpError() << "needs either `if` or `never` with votes, and neither with a zone";
+  if (accepts != getConfidence().has_value())
+    return emitOpError() << "needs a confidence with `if`, and none without";
   if (getConfidence())
     return inRange(*this, "confidence", *getConfidence(), 0, kFullQ16);
   return success();

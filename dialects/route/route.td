@@ -94,12 +94,14 @@ def Route_AnswerOp : Route_Op<"answer", [HasParent<"StageOp">, Terminator]> {
   let summary = "what the stage has found";
   let description = [{
     The keyword stage answers its votes' winner `if` they are accepted, with a fixed Q16
-    `confidence`. The embedding stage always answers: climbing has already abstained where it must.
+    `confidence`; `never` leaves the winner as the best guess of a text that no later stage looks
+    at. The embedding stage always answers: climbing has already abstained where it must.
   }];
   let arguments = (ins AnyTypeOf<[Route_Votes, Route_Zone]>:$value, Optional<I1>:$accepted,
-                       OptionalAttr<I32Attr>:$confidence);
+                       OptionalAttr<I32Attr>:$confidence, UnitAttr:$never);
   let assemblyFormat = [{
-    $value (`if` $accepted^)? (`confidence` $confidence^)? attr-dict `:` type($value)
+    $value (`if` $accepted^ `confidence` $confidence)? (`never` $never^)? attr-dict
+    `:` type($value)
   }];
   let hasVerifier = 1;
 }

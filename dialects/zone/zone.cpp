@@ -139,8 +139,15 @@ LogicalResult HierarchyOp::verifyRegions() {
   if (classes != numbering.nextClass)
     return emitOpError() << "has " << numbering.nextClass
                          << " zones with a class, but a classifier of " << classes << " classes";
-  if (classes != 0 && getBody().getOps<FeaturesOp>().empty())
-    return emitOpError() << "has classes but no zone.features";
+  auto features = getBody().getOps<FeaturesOp>();
+  if (classes != 0 && (features.empty() || (*features.begin()).getDim() == 0))
+    return emitOpError() << "has classes but no zone.features with a dimension for them";
+  bool hasKeywords = false;
+  top.walk([&](ZoneOp zone) { hasKeywords |= zone.hasKeywords(); });
+  auto acceptance = getBody().getOps<AcceptanceOp>();
+  if (hasKeywords != (!acceptance.empty() && (*acceptance.begin()).getTerms() != 0))
+    return emitOpError() << "must have a zone.acceptance with terms if, and only if, zones have "
+                            "keywords";
   return success();
 }
 
@@ -208,7 +215,7 @@ LogicalResult KeywordOp::verify() {
 LogicalResult TermsOp::verify() { return inRange(*this, "count", getCount(), 1, SEMDNS_MAX_TERMS); }
 
 LogicalResult FeaturesOp::verify() {
-  if (getDim() == 0 || getDim() > SEMDNS_MAX_DIM || getDim() % SEMDNS_DIM_ALIGN != 0)
+  if (getDim() > SEMDNS_MAX_DIM || getDim() % SEMDNS_DIM_ALIGN != 0)
     return emitOpError() << "dim is " << getDim() << ", must be a multiple of " << SEMDNS_DIM_ALIGN
                          << " up to " << SEMDNS_MAX_DIM;
   if (failed(inRange(*this, "rows", getRows(), 1, SEMDNS_MAX_ROWS)) ||
