@@ -1,0 +1,409 @@
+#include "tools/inspect-artifact/report.h"
+
+#include "runtime/artifact/elf.h"
+#include "runtime/exec/isa.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdarg>
+#include <cstdio>
+
+namespace semdns::inspect {
+
+using Json = nlohmann::ordered_json;
+using artifact::Contents;
+using artifact::Reader;
+
+namespace {
+
+[[gnu::format(printf, 2, 3)]] void print(std::string &out, const char *format, ...) {
+  va_list args, again;
+  va_start(args, format);
+  va_copy(again, args);
+  const int size = vsnprintf(nullptr, 0, format, args);
+  va_end(args);
+  const size_t at = out.size();
+  out.resize(at + static_cast<size_t>(size) + 1);
+  vsnprintf(out.data() + at, static_cast<size_t>(size) + 1, format, again);
+  va_end(again);
+  out.pop_back();
+}
+
+// Text out of a file, safe for a terminal.
+std::string printable(std::string_view text, size_t limit = 200) {
+  std::string out;
+  for (const char c : text) {
+    if (out.size() >= limit)
+      return out + "...";
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      print(out, "\\x%02x", static_cast<unsigned char>(c));
+    else
+      out += c;
+  }
+  return out;
+}
+
+std::string hex(const uint8_t *bytes, size_t count) {
+  std::string out;
+  for (size_t i = 0; i < count; ++i)
+    print(out, "%02x", bytes[i]);
+  return out;
+}
+
+std::string size(uint64_t bytes) {
+  std::string out;
+  if (bytes < 10000)
+    print(out, "%llu B", static_cast<unsigned long long>(bytes));
+  else if (bytes < 10000000)
+    print(out, "%.1f kB", static_cast<double>(bytes) / 1e3);
+  else
+    print(out, "%.1f MB", static_cast<double>(bytes) / 1e6);
+  return out;
+}
+
+std::string tagOf(uint32_t tag) {
+  char text[5];
+  base::tagText(tag, text);
+  return text;
+}
+
+std::vector<std::string> flagsOf(const semdns_section &s) {
+  std::vector<std::string> names;
+  if (s.flags & SEMDNS_SECTION_CRITICAL)
+    names.push_back("critical");
+  if (s.flags & SEMDNS_SECTION_ZSTD)
+    names.push_back("zstd");
+  if (s.flags & SEMDNS_SECTION_CODE)
+    names.push_back("code");
+  if (s.version != artifact::knownVersion(s.tag))
+    names.push_back("skipped");
+  return names;
+}
+
+const char *kindName(const File &file) { return file.isHierarchy() ? "hierarchy" : "patterns"; }
+
+const char *tierName(uint32_t tier) {
+  constexpr const char *kNames[] = {"ROOT", "DOMAIN", "SUBDOMAIN", "SPECIALIST"};
+  return tier < 4 ? kNames[tier] : "?";
+}
+
+const char *patternKind(uint32_t kind) {
+  switch (kind) {
+  case SEMDNS_PATTERN_NGRAM:
+    return "ngram";
+  case SEMDNS_PATTERN_KEYWORD:
+    return "keyword";
+  case SEMDNS_PATTERN_PHRASE:
+    return "phrase";
+  default:
+    return "other";
+  }
+}
+
+double fraction(uint32_t q16) { return q16 / 65536.0; }
+
+bool isKernel(const semdns_section &s) {
+  return s.tag == SEMDNS_TAG_KCPU || s.tag == SEMDNS_TAG_KGPU;
+}
+
+uint32_t depthOf(const artifact::Zones &zones) {
+  uint32_t depth = 0;
+  for (uint32_t z = 0; z < zones.header->zone_count; ++z)
+    depth = std::max(depth, zones.zones[z].depth);
+  return depth;
+}
+
+// Terms of each zone's own in stage 1.
+std::vector<uint32_t> termsPerZone(const Contents &c) {
+  std::vector<uint32_t> terms(c.zones.header->zone_count);
+  for (uint32_t i = 0; i < c.keywords.header->term_count; ++i)
+    ++terms[c.keywords.terms[i].zone];
+  return terms;
+}
+
+void printZones(std::string &out, const Contents &c, bool all) {
+  const artifact::Zones &zones = c.zones;
+  const semdns_ztre_header &h = *zones.header;
+  print(out, "\nZONES  %u, depth %u, %u with a class, %u engines\n", h.zone_count, depthOf(zones),
+        h.class_count, h.engine_count);
+  const std::vector<uint32_t> terms = termsPerZone(c);
+  const uint32_t listed = all ? h.zone_count : std::min(h.zone_count, kZonesListed);
+  print(out, "  %-44s %6s %6s %9s %6s  %s\n", "zone", "class", "terms", "threshold", "ttl", "path");
+  for (uint32_t z = 0; z < listed; ++z) {
+    const semdns_zone &zone = zones.zones[z];
+    const std::string name = std::string(2 * zone.depth, ' ') + printable(zones.name(z), 80);
+    std::string own = zone.own_class == SEMDNS_NONE ? "-" : std::to_string(zone.own_class);
+    std::string threshold;
+    if (zone.threshold == SEMDNS_NONE)
+      threshold = "never";
+    else
+      print(threshold, "%.4f", fraction(zone.threshold));
+    print(out, "  %-44s %6s %6u %9s %6u  %s", name.c_str(), own.c_str(), terms[z],
+          threshold.c_str(), zone.ttl, printable(zones.path(z), 80).c_str());
+    for (uint32_t e = 0; e < zone.engine_count; ++e) {
+      const semdns_engine_ref &ref = zones.refs[zone.engine_begin + e];
+      print(out, "%s%s", e ? ", " : "  -> ", printable(zones.engineName(ref.engine), 40).c_str());
+      if (ref.weight != 1)
+        print(out, "*%u", ref.weight);
+    }
+    out += '\n';
+  }
+  if (listed < h.zone_count)
+    print(out, "  ... and %u more: --zones lists them all\n", h.zone_count - listed);
+  if (h.engine_count)
+    print(out, "\nENGINES\n");
+  for (uint32_t e = 0; e < h.engine_count; ++e) {
+    const semdns_engine &engine = zones.engines[e];
+    print(out, "  %-24s %-10s max context %u, %.4g per million tokens%s%s\n",
+          printable(zones.engineName(e), 60).c_str(), tierName(engine.tier), engine.max_context,
+          static_cast<double>(engine.cost_per_mtok_nano) / 1e9, engine.region_size ? ", " : "",
+          printable(zones.engineRegion(e), 60).c_str());
+  }
+}
+
+void printStages(std::string &out, const Contents &c) {
+  const semdns_keyw_header &k = *c.keywords.header;
+  const semdns_tokv_header &t = *c.features.header;
+  print(out, "\nSTAGES\n");
+  print(out, "  keywords   %u terms, %u words, %u states, ", k.term_count, k.word_count,
+        k.state_count);
+  if (k.accept_votes == SEMDNS_NEVER)
+    print(out, "never answers alone\n");
+  else
+    print(out, "answers from %u votes at purity %.3f, confidence %.4f\n", k.accept_votes,
+          fraction(k.accept_purity), fraction(k.confidence));
+  print(out, "  embedding  %u features of dimension %u, word n-grams to %u, ", t.row_count - 1,
+        t.dim, t.word_ngram_max);
+  if (t.char_ngram_min)
+    print(out, "character n-grams %u to %u, ", t.char_ngram_min, t.char_ngram_max);
+  print(out, "%u classes, gain %u\n", c.zones.header->class_count, c.acceptance.header->gain);
+  const uint32_t unicode = c.text.header->unicode_version;
+  print(out, "  text       Unicode %u.%u.%u, frozen\n", unicode >> 16, unicode >> 8 & 255,
+        unicode & 255);
+}
+
+void printKernels(std::string &out, const Reader &reader) {
+  bool any = false;
+  for (uint32_t i = 0; i < reader.sectionCount(); ++i) {
+    const semdns_section s = reader.entry(i);
+    if (!isKernel(s))
+      continue;
+    if (!any)
+      print(out, "\nKERNELS\n");
+    any = true;
+    print(out, "  %-24s %10s  layout %llu", sectionName(s).c_str(), size(s.stored_size).c_str(),
+          static_cast<unsigned long long>(s.layout));
+    if (s.tag == SEMDNS_TAG_KCPU)
+      print(out, "%s", exec::isaRuns(s.target) ? "  runs here" : "");
+    out += '\n';
+  }
+  if (!any)
+    print(out, "\nKERNELS  none: the portable ones of the library answer\n");
+}
+
+void printPatterns(std::string &out, const artifact::Patterns &p) {
+  const semdns_pats_header &h = *p.header;
+  print(out, "\nPATTERNS  %u out of %llu documents, %llu words, %s\n", h.pattern_count,
+        static_cast<unsigned long long>(h.document_count),
+        static_cast<unsigned long long>(h.word_count), size(h.byte_count).c_str());
+  // Of each kind the strongest few.
+  for (uint32_t begin = 0; begin < h.pattern_count;) {
+    const uint32_t kind = p.patterns[begin].kind;
+    std::vector<uint32_t> order;
+    for (; begin < h.pattern_count && p.patterns[begin].kind == kind; ++begin)
+      order.push_back(begin);
+    const size_t shown = std::min<size_t>(order.size(), 8);
+    std::partial_sort(order.begin(), order.begin() + static_cast<long>(shown), order.end(),
+                      [&](uint32_t a, uint32_t b) {
+                        const int32_t x = p.patterns[a].score, y = p.patterns[b].score;
+                        return x != y ? x > y : a < b;
+                      });
+    print(out, "  %-8s %8zu  ", patternKind(kind), order.size());
+    for (size_t i = 0; i < shown; ++i)
+      print(out, "%s%s (%.1f)", i ? ", " : "", printable(p.text(order[i]), 60).c_str(),
+            p.patterns[order[i]].score / 65536.0);
+    out += '\n';
+  }
+}
+
+} // namespace
+
+std::string targetName(const semdns_section &entry) {
+  if (entry.tag == SEMDNS_TAG_KCPU) {
+    const char *name = exec::isaName(entry.target);
+    return name ? name : "isa " + std::to_string(entry.target);
+  }
+  if (entry.tag == SEMDNS_TAG_KGPU)
+    return entry.target ? "sm_" + std::to_string(entry.target) : "ptx";
+  if (entry.target)
+    return std::to_string(entry.target);
+  return {};
+}
+
+std::string sectionName(const semdns_section &entry) {
+  const std::string target = targetName(entry);
+  return tagOf(entry.tag) + (target.empty() ? "" : ":" + target);
+}
+
+std::string textReport(const File &file, bool allZones, const std::optional<Verified> &verified) {
+  const Reader &reader = *file.reader;
+  const semdns_header &h = reader.header();
+  std::string out;
+  print(out, "%s: %s, format %u.%u, serial %llu, %s in %u sections\n", file.path.c_str(),
+        kindName(file), h.major, h.minor, static_cast<unsigned long long>(h.serial),
+        size(h.file_size).c_str(), h.section_count);
+  print(out, "digest %s\n", hex(h.root_digest, 32).c_str());
+
+  print(out, "\nMETA\n");
+  uint64_t cursor = 0;
+  for (std::string_view key, value; file.contents->meta.next(cursor, key, value);)
+    print(out, "  %-32s %s\n", printable(key).c_str(), printable(value).c_str());
+
+  print(out, "\nSECTIONS\n  %-20s %3s %-14s %10s %10s %10s  %s\n", "section", "ver", "flags",
+        "offset", "stored", "raw", "sha256");
+  for (uint32_t i = 0; i < reader.sectionCount(); ++i) {
+    const semdns_section s = reader.entry(i);
+    std::string flags;
+    for (const std::string &flag : flagsOf(s))
+      flags += (flags.empty() ? "" : ",") + flag;
+    print(out, "  %-20s %3u %-14s %10llu %10llu %10llu  %s...\n", sectionName(s).c_str(), s.version,
+          flags.c_str(), static_cast<unsigned long long>(s.offset),
+          static_cast<unsigned long long>(s.stored_size),
+          static_cast<unsigned long long>(s.raw_size), hex(s.sha256, 6).c_str());
+  }
+  if (file.isHierarchy()) {
+    printZones(out, *file.contents, allZones);
+    printStages(out, *file.contents);
+    printKernels(out, reader);
+    if (file.contents->hasGold)
+      print(out, "\nGOLD  %u queries with the build's answers\n",
+            file.contents->gold.header->count);
+  }
+  if (file.contents->hasPatterns)
+    printPatterns(out, file.contents->patterns);
+
+  print(out, "\nVERIFIED  root digest, %u section digests, padding, contents", h.section_count);
+  if (verified) {
+    if (verified->decompressed)
+      print(out, ", %u compressed section%s", verified->decompressed,
+            verified->decompressed == 1 ? "" : "s");
+    if (verified->kernels)
+      print(out, ", %u ELF image%s", verified->kernels, verified->kernels == 1 ? "" : "s");
+    if (verified->queries)
+      print(out, ", %u golden quer%s on %s", verified->queries,
+            verified->queries == 1 ? "y" : "ies", verified->levels.c_str());
+  } else {
+    print(out, " (--verify adds code and golden queries)");
+  }
+  return out + "\n";
+}
+
+std::string jsonReport(const File &file, const std::optional<Verified> &verified) {
+  const Reader &reader = *file.reader;
+  const Contents &c = *file.contents;
+  const semdns_header &h = reader.header();
+  Json out;
+  out["file"] = file.path;
+  out["kind"] = kindName(file);
+  out["format"] = std::to_string(h.major) + "." + std::to_string(h.minor);
+  out["serial"] = h.serial;
+  out["digest"] = hex(h.root_digest, 32);
+  out["file_size"] = h.file_size;
+  Json meta = Json::object();
+  uint64_t cursor = 0;
+  for (std::string_view key, value; c.meta.next(cursor, key, value);)
+    meta[std::string(key)] = value;
+  out["meta"] = std::move(meta);
+  Json sections = Json::array();
+  for (uint32_t i = 0; i < reader.sectionCount(); ++i) {
+    const semdns_section s = reader.entry(i);
+    Json section = {{"tag", tagOf(s.tag)},          {"target", s.target},
+                    {"target_name", targetName(s)}, {"version", s.version},
+                    {"flags", flagsOf(s)},          {"offset", s.offset},
+                    {"stored_size", s.stored_size}, {"raw_size", s.raw_size},
+                    {"alignment", s.alignment},     {"layout", s.layout},
+                    {"sha256", hex(s.sha256, 32)}};
+    if (s.tag == SEMDNS_TAG_KCPU)
+      section["runs_here"] = exec::isaRuns(s.target);
+    sections.push_back(std::move(section));
+  }
+  out["sections"] = std::move(sections);
+  if (file.isHierarchy()) {
+    const artifact::Zones &zones = c.zones;
+    out["zone_count"] = zones.header->zone_count;
+    out["class_count"] = zones.header->class_count;
+    out["engine_count"] = zones.header->engine_count;
+    out["depth"] = depthOf(zones);
+    const std::vector<uint32_t> terms = termsPerZone(c);
+    Json tree = Json::array();
+    for (uint32_t z = 0; z < zones.header->zone_count; ++z) {
+      const semdns_zone &zone = zones.zones[z];
+      Json engines = Json::array();
+      for (uint32_t e = 0; e < zone.engine_count; ++e) {
+        const semdns_engine_ref &ref = zones.refs[zone.engine_begin + e];
+        engines.push_back({{"name", zones.engineName(ref.engine)}, {"weight", ref.weight}});
+      }
+      Json row = {{"name", zones.name(z)}, {"path", zones.path(z)}, {"depth", zone.depth}};
+      row["parent"] = z ? Json(zone.parent) : Json(nullptr);
+      row["class"] = zone.own_class == SEMDNS_NONE ? Json(nullptr) : Json(zone.own_class);
+      row["terms"] = terms[z];
+      row["threshold"] =
+          zone.threshold == SEMDNS_NONE ? Json(nullptr) : Json(fraction(zone.threshold));
+      row["ttl"] = zone.ttl;
+      row["engines"] = std::move(engines);
+      tree.push_back(std::move(row));
+    }
+    out["zones"] = std::move(tree);
+    Json engines = Json::array();
+    for (uint32_t e = 0; e < zones.header->engine_count; ++e)
+      engines.push_back(
+          {{"name", zones.engineName(e)},
+           {"region", zones.engineRegion(e)},
+           {"tier", tierName(zones.engines[e].tier)},
+           {"max_context", zones.engines[e].max_context},
+           {"cost_per_mtok", static_cast<double>(zones.engines[e].cost_per_mtok_nano) / 1e9}});
+    out["engines"] = std::move(engines);
+    const semdns_keyw_header &k = *c.keywords.header;
+    const semdns_tokv_header &t = *c.features.header;
+    Json keywords = {{"terms", k.term_count}, {"words", k.word_count}, {"states", k.state_count}};
+    keywords["accept_votes"] =
+        k.accept_votes == SEMDNS_NEVER ? Json(nullptr) : Json(k.accept_votes);
+    keywords["accept_purity"] = fraction(k.accept_purity);
+    keywords["confidence"] = fraction(k.confidence);
+    out["stages"] = {{"keywords", std::move(keywords)},
+                     {"embedding",
+                      {{"features", t.row_count - 1},
+                       {"dim", t.dim},
+                       {"word_ngram_max", t.word_ngram_max},
+                       {"char_ngram_min", t.char_ngram_min},
+                       {"char_ngram_max", t.char_ngram_max},
+                       {"layout", c.centroids.header->layout},
+                       {"gain", c.acceptance.header->gain}}}};
+    out["golden_queries"] = c.hasGold ? c.gold.header->count : 0;
+  }
+  if (c.hasPatterns) {
+    const semdns_pats_header &p = *c.patterns.header;
+    Json kinds = Json::object();
+    for (uint32_t i = 0; i < p.pattern_count; ++i) {
+      Json &count = kinds[patternKind(c.patterns.patterns[i].kind)];
+      count = (count.is_null() ? 0 : count.get<uint32_t>()) + 1;
+    }
+    out["patterns"] = {{"count", p.pattern_count},
+                       {"documents", p.document_count},
+                       {"words", p.word_count},
+                       {"bytes", p.byte_count},
+                       {"kinds", std::move(kinds)}};
+  }
+  Json checks = {{"digests", true}, {"contents", true}};
+  if (verified) {
+    checks["compressed_sections"] = verified->decompressed;
+    checks["kernels"] = verified->kernels;
+    checks["golden_queries"] = verified->queries;
+    checks["levels"] = verified->levels;
+  }
+  out["verified"] = std::move(checks);
+  return out.dump(2) + "\n";
+}
+
+} // namespace semdns::inspect
