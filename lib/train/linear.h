@@ -20,6 +20,9 @@ struct BlockWeights {
   std::vector<std::vector<float>> blocks;
   BlockWeights() = default;
   BlockWeights(size_t featureCount, size_t classCount);
+  float at(size_t feature, size_t k) const {
+    return blocks[k / kLanes][feature * kLanes + k % kLanes];
+  }
 };
 
 struct SvmOptions {
