@@ -1,0 +1,32 @@
+// Writes the seeds of the artifact target: make_seeds test/fuzz/corpus. (The seed of the ELF target
+// is test/unit/artifact's kernel_good.so.) Deterministic; run it when a format changes.
+#include "lib/support/files.h"
+#include "test/unit/artifact/sample.h"
+
+#include <cstdio>
+
+using namespace semdns;
+
+int main(int argc, char **argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: make_seeds CORPUS_FOLDER\n");
+    return 2;
+  }
+  const std::string folder = std::string(argv[1]) + "/artifact/";
+  test::Sample all;
+  test::Sample bare;
+  bare.sections.erase({SEMDNS_TAG_GOLD, 0});
+  bare.sections.erase({SEMDNS_TAG_TEXT, 0}); // refused, but small: other checks come first
+  const std::pair<const char *, std::string> seeds[] = {
+      {"hierarchy", all.finish()},
+      {"no_text", bare.finish()},
+      {"patterns", test::samplePatterns()},
+  };
+  for (const auto &[name, bytes] : seeds) {
+    std::string error;
+    if (!writeFileAtomically(folder + name, bytes, true, error)) {
+      std::fprintf(stderr, "make_seeds: error: %s\n", error.c_str());
+      return 1;
+    }
+  }
+}
