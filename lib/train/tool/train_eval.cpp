@@ -1,6 +1,7 @@
 // train-eval TRAIN.jsonl TEST.jsonl [--root-label=L] [--threads=N] [--dim=N] [--rows=N]: trains on
 // the first file and scores the second with the trainer's integer inference. For the trainer's own
 // development; what counts is evaluate-hierarchy on a built artifact.
+#include "lib/support/files.h"
 #include "lib/support/json_lines.h"
 #include "lib/text/freeze.h"
 #include "lib/train/embedding.h"
@@ -65,6 +66,30 @@ Tree treeOf(const std::vector<LabelledText> &rows, const std::string &rootLabel)
   if (!rootLabel.empty())
     tree.zoneOf[rootLabel] = 0;
   return tree;
+}
+
+/// SHA-256 over everything in the model.
+std::string digestOf(const pack::RoutingModel &m) {
+  std::string bytes;
+  auto put = [&](const auto &values) {
+    for (auto v : values)
+      bytes.append(reinterpret_cast<const char *>(&v), sizeof v);
+  };
+  const pack::EmbeddingModel &e = m.embedding;
+  put(std::vector<uint32_t>{e.dim, e.unknownNorm, e.gain, m.keywords.acceptVotes,
+                            m.keywords.acceptPurity, m.keywords.confidence});
+  put(e.hashes);
+  put(e.rows);
+  put(e.norms);
+  put(e.classes);
+  put(m.classZone);
+  put(m.threshold);
+  for (const pack::Term &term : m.keywords.terms) {
+    put(term.words);
+    put(std::vector<uint32_t>{term.zone, term.weight});
+    bytes += term.text;
+  }
+  return sha256Hex(bytes);
 }
 
 double seconds() {
@@ -190,5 +215,6 @@ int main(int argc, char **argv) {
       report.rows, report.dim, report.classes, double(features) / double(testRows.size()), e.gain,
       model.threshold.size() > 1 ? model.threshold[1] : 0, took, report.bestCorrect, report.inScope,
       report.misrouted, report.answered);
+  std::printf("  model %s\n", digestOf(model).c_str());
   return 0;
 }
