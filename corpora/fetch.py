@@ -250,8 +250,11 @@ def blocks_of(text):
 
 
 def from_text(source, files):
-    for _, path in files:
-        yield blocks_of(decode(read_bytes(path)))
+    for rel, path in files:
+        text = decode(read_bytes(path))
+        if ".md" in rel:
+            text = re.sub(r"<!--.*?-->", "", text, flags=re.S)
+        yield blocks_of(text)
 
 
 class HtmlText(html.parser.HTMLParser):

@@ -475,6 +475,15 @@ bool forEachDocument(const std::vector<std::string> &paths, Diagnostics &diags,
                      const std::function<void(uint64_t)> &progress) {
   const size_t errorsBefore = diags.errorCount();
   const auto files = listCorpusFiles(paths, diags);
+  if (files.empty() && diags.errorCount() > errorsBefore)
+    return false;
+  return forEachDocument(files, diags, visit, progress) && diags.errorCount() == errorsBefore;
+}
+
+bool forEachDocument(const std::vector<CorpusFile> &files, Diagnostics &diags,
+                     const std::function<bool(const Document &)> &visit,
+                     const std::function<void(uint64_t)> &progress) {
+  const size_t errorsBefore = diags.errorCount();
   uint64_t bytes = 0;
   bool any = false;
   for (const auto &file : files) {
@@ -488,7 +497,7 @@ bool forEachDocument(const std::vector<std::string> &paths, Diagnostics &diags,
       progress(bytes);
   }
   if (!any && diags.errorCount() == errorsBefore)
-    diags.error({paths.empty() ? std::string() : paths.front(), 0, 0},
+    diags.error({files.empty() ? std::string() : files.front().path, 0, 0},
                 "the corpus is empty: no document in any of its files",
                 "give text files, JSON lines with \"text\", .zst of either, or folders of them");
   return diags.errorCount() == errorsBefore;

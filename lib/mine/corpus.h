@@ -61,5 +61,9 @@ std::vector<CorpusFile> listCorpusFiles(const std::vector<std::string> &paths, D
 bool forEachDocument(const std::vector<std::string> &paths, Diagnostics &diags,
                      const std::function<bool(const Document &)> &visit,
                      const std::function<void(uint64_t)> &progress = {});
+/// The same for files that listCorpusFiles gave.
+bool forEachDocument(const std::vector<CorpusFile> &files, Diagnostics &diags,
+                     const std::function<bool(const Document &)> &visit,
+                     const std::function<void(uint64_t)> &progress = {});
 
 } // namespace semdns::mine

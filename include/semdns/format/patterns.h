@@ -1,0 +1,76 @@
+/* PATS: what mine-patterns found in a domain's corpus. A pattern library (.plib) is a container of
+ * kind SEMDNS_KIND_PATTERNS with the sections META, PATS and, if the corpus was large enough to
+ * train one, DICT (a zstd dictionary, target 0).
+ *
+ *     semdns_pats_header
+ *     semdns_pattern patterns[pattern_count]  sorted by (kind, text bytewise), each pair once
+ *     char strings[string_bytes]              the texts in the order of the patterns, nothing
+ * between
+ *
+ * A text is 1..SEMDNS_PATS_MAX_WORDS words joined by single spaces. Words are the tokeniser's
+ * (format/text.h: normalised, so lower case), punctuation excluded: a pattern never reaches across
+ * punctuation, so that each one is a possible stage 1 term.
+ *
+ * Frequencies count documents, not occurrences, where they weigh evidence: a word that one document
+ * repeats a thousand times says little about a domain. */
+#ifndef SEMDNS_FORMAT_PATTERNS_H
+#define SEMDNS_FORMAT_PATTERNS_H
+
+#include "semdns/format/artifact.h"
+
+#define SEMDNS_PATS_VERSION 1u
+#define SEMDNS_DICT_VERSION 1u
+#define SEMDNS_MAX_PATTERNS (1u << 24)
+#define SEMDNS_PATS_MAX_WORDS 8u
+#define SEMDNS_PATS_MAX_TEXT 1024u /* bytes of one text */
+#define SEMDNS_PATS_MAX_STRINGS (1u << 30)
+
+enum semdns_pattern_kind {
+  SEMDNS_PATTERN_NGRAM = 1,     /* frequent run of 1..3 words;
+                                   score: log2 of the bytes that its occurrences cover */
+  SEMDNS_PATTERN_KEYWORD = 2,   /* run of 1..3 words that tells this domain from the background;
+                                   score: bits, see semdns_pats_header.contrast */
+  SEMDNS_PATTERN_PHRASE = 3,    /* run of 2..SEMDNS_PATS_MAX_WORDS words that belong together;
+                                   score: bits of pointwise mutual information of the weaker of the
+                                   two cuts next to its ends */
+  SEMDNS_PATTERN_TEMPLATE = 4,  /* reserved: syntactic template with typed slots */
+  SEMDNS_PATTERN_CLUSTER = 5,   /* reserved: semantic cluster */
+  SEMDNS_PATTERN_STATISTIC = 6, /* reserved: frozen order-1..3 statistics */
+};
+
+/* How the scores of keywords came about. */
+enum semdns_contrast {
+  /* log-odds in bits of the word's document frequency here against the background's, with an
+   * informative Dirichlet prior, minus 1.645 standard errors: at least so much with 95 % */
+  SEMDNS_CONTRAST_LOG_ODDS = 1,
+  /* no background was given: residual inverse document frequency, the bits by which the word
+   * gathers in fewer documents than chance would spread it over */
+  SEMDNS_CONTRAST_RESIDUAL_IDF = 2,
+};
+
+typedef struct semdns_pats_header {
+  uint32_t pattern_count;        /*  0  0..SEMDNS_MAX_PATTERNS */
+  uint32_t string_bytes;         /*  4  0..SEMDNS_PATS_MAX_STRINGS */
+  uint64_t document_count;       /*  8  of the corpus, at least 1 */
+  uint64_t word_count;           /* 16  words in them, punctuation excluded */
+  uint64_t byte_count;           /* 24  bytes in them */
+  uint64_t distinct_words;       /* 32 */
+  uint64_t background_documents; /* 40  0: no background */
+  uint32_t contrast;             /* 48  semdns_contrast */
+  uint32_t reserved[3];          /* 52  zero */
+} semdns_pats_header;
+SEMDNS_FORMAT_ASSERT(sizeof(semdns_pats_header) == 64);
+
+typedef struct semdns_pattern {
+  uint32_t kind;        /*  0  semdns_pattern_kind */
+  uint32_t words;       /*  4  1..SEMDNS_PATS_MAX_WORDS; spaces in the text + 1 */
+  uint32_t count;       /*  8  occurrences, at least 1; 2^32-1 stands for that or more */
+  uint32_t documents;   /* 12  documents that have it, 1..count */
+  uint32_t background;  /* 16  background documents that have it */
+  int32_t score;        /* 20  Q16, by kind */
+  uint32_t text_offset; /* 24  into strings: the sum of the text sizes before */
+  uint32_t text_size;   /* 28  1..SEMDNS_PATS_MAX_TEXT */
+} semdns_pattern;
+SEMDNS_FORMAT_ASSERT(sizeof(semdns_pattern) == 32);
+
+#endif /* SEMDNS_FORMAT_PATTERNS_H */
