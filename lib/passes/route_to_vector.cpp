@@ -903,7 +903,8 @@ struct RouteToVector : PassWrapper<RouteToVector, OperationPass<ModuleOp>> {
       return signalPassFailure();
     }
     if (lhsBias != 0 && lhsBias != 128) {
-      module.emitError() << "route-to-vector: lhs-bias is " << lhsBias << ", must be 0 or 128";
+      module.emitError() << "route-to-vector: lhs-bias is " << lhsBias.getValue()
+                         << ", must be 0 or 128";
       return signalPassFailure();
     }
     Lowering(*programs.begin(), {lhsBias, poolBlock}).run();

@@ -32,7 +32,8 @@ public:
 private:
   void visit(zone::ZoneOp zone, SmallVector<uint32_t> &path, int32_t voter) {
     uint32_t index = zone.number();
-    voteParents[index] = voter;
+    if (zone.hasKeywords()) // only such a zone can win
+      voteParents[index] = voter;
     thresholds[index] = static_cast<int32_t>(zone.getThreshold());
     classBegin[index] = static_cast<int32_t>(classZone.size());
     if (zone.getClassId())
