@@ -9,6 +9,7 @@ namespace semdns::mine {
 namespace {
 constexpr size_t kMaxSample = size_t(64) << 10;
 constexpr uint64_t kMinText = 8; // times the dictionary's size
+constexpr uint64_t kMinSize = 1024;
 } // namespace
 
 DictionarySampler::DictionarySampler(uint64_t dictionarySize)
@@ -49,12 +50,14 @@ std::string DictionarySampler::train(std::string &why) {
     text += sample.text;
     sizes.push_back(sample.text.size());
   }
-  if (text.size() < size_ * kMinText) {
-    why = std::to_string(text.size()) + " bytes of text are too few for a dictionary of " +
-          std::to_string(size_) + " (at least " + std::to_string(size_ * kMinText) + ")";
+  // A dictionary as large as the text would be the text.
+  const uint64_t size = std::min<uint64_t>(size_, text.size() / kMinText);
+  if (size < kMinSize) {
+    why = std::to_string(text.size()) + " bytes of text are too few to train one (at least " +
+          std::to_string(kMinSize * kMinText) + ")";
     return {};
   }
-  std::string dictionary(size_, '\0');
+  std::string dictionary(size, '\0');
   const size_t got = ZDICT_trainFromBuffer(dictionary.data(), dictionary.size(), text.data(),
                                            sizes.data(), unsigned(sizes.size()));
   if (ZDICT_isError(got)) {

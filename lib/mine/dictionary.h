@@ -15,7 +15,8 @@ public:
   explicit DictionarySampler(uint64_t dictionarySize);
   /// `digest`: SHA-256 of `text`.
   void add(std::string_view text, const uint8_t digest[32]);
-  /// The dictionary, or "" when there is too little text to train one; `why` then says so.
+  /// The dictionary, smaller than asked for when there is little text, or "" when there is too
+  /// little to train one; `why` then says so.
   std::string train(std::string &why);
 
 private:

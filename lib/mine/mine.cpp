@@ -26,7 +26,7 @@ constexpr uint32_t kPhraseWords = 6;
 constexpr int64_t kMinCohesion = int64_t(4) << 24; ///< bits, Q24
 constexpr int32_t kMinLogOdds = 1 << 16;           ///< bits, Q16
 constexpr int32_t kMinResidual = 1 << 15;          ///< bits, Q16
-constexpr uint64_t kPriorWeight = 10000;           ///< of the log-odds' prior, in documents' words
+constexpr uint64_t kPriorShare = 64; ///< the prior weighs this part of the smaller corpus
 
 /// Counts of n-grams of one length. Length 1: the index is the word's number. Longer ones are known
 /// by (index of the first n-1 words, last word).
@@ -336,17 +336,17 @@ private:
 
   /// See SEMDNS_CONTRAST_LOG_ODDS. Q16 bits.
   int32_t logOdds(const Level::Gram &g) const {
-    // Everything in Q16: the prior spreads kPriorWeight over words as both corpora together do, and
+    // Everything in Q16: the prior spreads its weight over words as both corpora together do, and
     // half a document more, so that no count is nought.
+    const uint64_t weight = std::min(mass_, backgroundMass_) / kPriorShare + 1;
     const uint64_t all = mass_ + backgroundMass_;
     const auto prior = uint64_t(
-        (static_cast<unsigned __int128>(kPriorWeight) * (uint64_t(g.documents) + g.background)
-         << 16) /
+        (static_cast<unsigned __int128>(weight) * (uint64_t(g.documents) + g.background) << 16) /
         all);
     const uint64_t here = (uint64_t(g.documents) << 16) + prior + (1 << 15);
     const uint64_t there = (uint64_t(g.background) << 16) + prior + (1 << 15);
-    const uint64_t restHere = ((mass_ + kPriorWeight) << 16) - here + (1 << 16);
-    const uint64_t restThere = ((backgroundMass_ + kPriorWeight) << 16) - there + (1 << 16);
+    const uint64_t restHere = ((mass_ + weight) << 16) - here + (1 << 16);
+    const uint64_t restThere = ((backgroundMass_ + weight) << 16) - there + (1 << 16);
     const int64_t odds = log2Q24(here) - log2Q24(restHere) - log2Q24(there) + log2Q24(restThere);
     // IEEE division and square root are exact to the last bit everywhere; log2(e) * 1.645 = 2.3732.
     const double error = 2.3732 * std::sqrt(65536.0 / double(here) + 65536.0 / double(there));

@@ -74,7 +74,7 @@ int main(int argc, char **argv) {
   app.add_option("--min-support", options.minSupport, "occurrences that a pattern needs")
       ->check(CLI::Range(1, 1 << 30));
   app.add_option("--dict-size", options.dictionarySize,
-                 "bytes of the zstd dictionary to train; 0: none")
+                 "bytes of the zstd dictionary, at most; 0: none")
       ->check([](const std::string &value) {
         const auto bytes = std::strtoull(value.c_str(), nullptr, 10);
         return bytes != 0 && (bytes < 1024 || bytes > (1 << 24))

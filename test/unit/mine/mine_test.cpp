@@ -1,0 +1,262 @@
+#include "lib/mine/fixed_point.h"
+#include "lib/mine/mine.h"
+#include "lib/mine/words.h"
+#include "lib/text/freeze.h"
+#include "lib/text/words.h"
+#include "test/unit/mine/scratch_folder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+using namespace semdns;
+using testing::Contains;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+namespace {
+
+/// Deterministic numbers; the library's own generators may differ between hosts.
+struct Random {
+  uint64_t state = 1;
+  uint32_t operator()(uint32_t limit) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return uint32_t((state >> 33) % limit);
+  }
+};
+
+std::vector<std::string> legalDocuments() {
+  Random random;
+  const std::vector<std::string> filler = {"the",   "of",  "a",   "and",   "was", "in",  "it",
+                                           "house", "day", "man", "river", "old", "new", "small"};
+  std::vector<std::string> all;
+  for (int i = 0; i < 400; ++i) {
+    std::string text;
+    for (int w = 0; w < 30; ++w) {
+      text += filler[random(uint32_t(filler.size()))] + " ";
+      if (random(20) == 0)
+        text += "writ of habeas corpus, ";
+      if (random(15) == 0)
+        text += "Plaintiff ";
+    }
+    all.push_back(text + std::to_string(i));
+  }
+  return all;
+}
+
+std::vector<std::string> otherDocuments() {
+  Random random{99};
+  const std::vector<std::string> words = {"the",   "of",  "a",   "and",   "was",  "in",    "it",
+                                          "house", "day", "man", "river", "soup", "onion", "oven"};
+  std::vector<std::string> all;
+  for (int i = 0; i < 400; ++i) {
+    std::string text;
+    for (int w = 0; w < 30; ++w)
+      text += words[random(uint32_t(words.size()))] + " ";
+    all.push_back(text);
+  }
+  return all;
+}
+
+std::string joined(const std::vector<std::string> &documents) {
+  std::string text;
+  for (const auto &d : documents)
+    text += d + "\n\n";
+  return text;
+}
+
+std::string mined(const mine::Options &options, patterns::PatternLibrary *out = nullptr) {
+  Diagnostics diags;
+  mine::Summary summary;
+  auto library = mine::mine(options, diags, summary);
+  if (!library)
+    return "failed: " + (diags.all().empty() ? std::string() : diags.all().front().message);
+  std::string error;
+  if (out)
+    *out = *library;
+  return patterns::buildPlib(*library, error);
+}
+
+std::vector<std::string> texts(const patterns::PatternLibrary &l, semdns_pattern_kind kind) {
+  std::vector<std::string> all;
+  const auto [begin, end] = l.ofKind(kind);
+  for (const auto *p = begin; p != end; ++p)
+    all.push_back(p->text);
+  return all;
+}
+
+const patterns::Pattern *find(const patterns::PatternLibrary &l, semdns_pattern_kind kind,
+                              const std::string &text) {
+  for (const auto &p : l.patterns)
+    if (p.kind == kind && p.text == text)
+      return &p;
+  return nullptr;
+}
+
+TEST(FixedPoint, Log2) {
+  EXPECT_EQ(mine::log2Q24(1), 0);
+  EXPECT_EQ(mine::log2Q24(uint64_t(1) << 63), int64_t(63) << 24);
+  Random random;
+  for (int i = 0; i < 10000; ++i) {
+    const uint64_t x = (uint64_t(random(1u << 31)) << random(32)) + 1;
+    EXPECT_NEAR(double(mine::log2Q24(x)) / 16777216.0, std::log2(double(x)), 2e-7) << x;
+  }
+}
+
+/// The miner's words are the tokeniser's.
+TEST(Words, AreTheTokenisers) {
+  const std::string table = text::buildTextSection();
+  Random random;
+  const std::vector<std::string> pieces = {
+      "a",          "Z",          "9",      " ",           "\n",
+      ".",          "-",          "'",      "_",           "\u00c4",
+      "\u00e9",     "e\u0301",    "\u00df", "\ufb01",      "\u6f22",
+      "\u5b57",     "\u3042",     "\uff76", "\u0401",      "\u0438\u0306",
+      "\u2028",     "\u00ad",     "\u200d", "\u2160",      "\u00bd",
+      "\U0001d400", "\U0001f600", "\u0e01", "\u0915\u094d"};
+  mine::WordSplitter splitter;
+  for (int round = 0; round < 2000; ++round) {
+    std::string text;
+    for (uint32_t n = random(24); n > 0; --n)
+      text += pieces[random(uint32_t(pieces.size()))];
+    std::vector<std::string> expected, found;
+    for (const auto &word : text::splitWords(table, text))
+      if (!word.punct)
+        expected.push_back(word.text);
+    mine::Vocabulary vocabulary;
+    std::vector<uint32_t> numbers;
+    EXPECT_EQ(splitter.split(text, vocabulary, numbers), expected.size());
+    for (const uint32_t number : numbers)
+      if (number != mine::WordSplitter::kGap)
+        found.emplace_back(vocabulary.spelling(number));
+    ASSERT_EQ(found, expected) << text;
+  }
+}
+
+TEST(Words, EndlessWordsAreGaps) {
+  mine::WordSplitter splitter;
+  mine::Vocabulary vocabulary;
+  std::vector<uint32_t> numbers;
+  EXPECT_EQ(splitter.split("one " + std::string(200, 'x') + " two", vocabulary, numbers), 3u);
+  EXPECT_EQ(numbers, (std::vector<uint32_t>{1, 0, 2}));
+}
+
+TEST(Words, VocabularyGrows) {
+  mine::Vocabulary v;
+  for (uint32_t i = 1; i < 20000; ++i)
+    ASSERT_EQ(v.intern("w" + std::to_string(i)), i);
+  for (uint32_t i = 1; i < 20000; ++i)
+    ASSERT_EQ(v.intern("w" + std::to_string(i)), i);
+  EXPECT_EQ(v.spelling(777), "w777");
+}
+
+TEST(Mine, FindsWhatWasPutIn) {
+  test::ScratchFolder f;
+  mine::Options options{.domain = "legal",
+                        .inputs = {f.write("legal.txt", joined(legalDocuments()))}};
+  options.backgrounds = {f.write("other.txt", joined(otherDocuments()))};
+  patterns::PatternLibrary l;
+  mined(options, &l);
+  EXPECT_EQ(l.documentCount, 400u);
+  EXPECT_EQ(l.backgroundDocuments, 400u);
+  EXPECT_EQ(l.meta["name"], "legal");
+  EXPECT_THAT(texts(l, SEMDNS_PATTERN_NGRAM), Contains("of habeas corpus"));
+  EXPECT_THAT(texts(l, SEMDNS_PATTERN_PHRASE), Contains("writ of habeas corpus"));
+  EXPECT_THAT(texts(l, SEMDNS_PATTERN_PHRASE), Not(Contains("habeas corpus")));
+  const auto keywords = texts(l, SEMDNS_PATTERN_KEYWORD);
+  EXPECT_THAT(keywords, Contains("plaintiff"));
+  EXPECT_THAT(keywords, Contains("habeas"));
+  EXPECT_THAT(keywords, Not(Contains("house")));
+  EXPECT_THAT(keywords, Not(Contains("the")));
+  // Punctuation separates.
+  for (const auto &p : l.patterns)
+    EXPECT_THAT(p.text, Not(HasSubstr("corpus plaintiff")));
+}
+
+TEST(Mine, CountsExactly) {
+  test::ScratchFolder f;
+  mine::Options options{.domain = "d",
+                        .inputs = {f.write("a", "One two one two.\n\none TWO; one\n\nthree")}};
+  options.minSupport = 1;
+  patterns::PatternLibrary l;
+  mined(options, &l);
+  const auto *pair = find(l, SEMDNS_PATTERN_NGRAM, "one two");
+  ASSERT_TRUE(pair);
+  EXPECT_EQ(pair->count, 3u);
+  EXPECT_EQ(pair->documents, 2u);
+  const auto *one = find(l, SEMDNS_PATTERN_NGRAM, "one");
+  ASSERT_TRUE(one);
+  EXPECT_EQ(one->count, 4u);
+  EXPECT_EQ(one->documents, 2u);
+  EXPECT_FALSE(find(l, SEMDNS_PATTERN_NGRAM, "two one one"));
+  EXPECT_EQ(l.wordCount, 8u);
+  EXPECT_EQ(l.distinctWords, 3u);
+}
+
+TEST(Mine, WithoutBackgroundKeywordsGather) {
+  test::ScratchFolder f;
+  std::string text;
+  for (int i = 0; i < 300; ++i) {
+    text += "the day and the night ";
+    if (i % 30 == 0)
+      text += "goroutine leak goroutine pool goroutine stack goroutine goroutine";
+    text += "\n\n";
+  }
+  patterns::PatternLibrary l;
+  mined({.domain = "d", .inputs = {f.write("a", text)}}, &l);
+  EXPECT_THAT(texts(l, SEMDNS_PATTERN_KEYWORD), Contains("goroutine"));
+  EXPECT_THAT(texts(l, SEMDNS_PATTERN_KEYWORD), Not(Contains("night")));
+}
+
+/// Same documents, any order, any files: the same bytes, the dictionary's included.
+TEST(Mine, OrderAndFilesDoNotMatter) {
+  test::ScratchFolder f;
+  auto documents = legalDocuments();
+  const auto one = f.write("one.txt", joined(documents));
+  std::reverse(documents.begin(), documents.end());
+  std::string rows;
+  for (size_t i = 0; i < documents.size() / 2; ++i)
+    rows += "{\"text\":\"" + documents[i] + "\"}\n";
+  f.write("many/rows.jsonl.zst", test::zstd(rows));
+  f.write("many/rest.txt",
+          joined({documents.begin() + std::ptrdiff_t(documents.size() / 2), documents.end()}));
+  const auto background = f.write("other.txt", joined(otherDocuments()));
+  mine::Options options{.domain = "legal", .inputs = {one}, .backgrounds = {background}};
+  options.dictionarySize = 4096;
+  patterns::PatternLibrary l;
+  const std::string first = mined(options, &l);
+  EXPECT_FALSE(l.dictionary.empty());
+  options.inputs = {f.path("many")};
+  EXPECT_EQ(mined(options), first);
+  // A small dictionary leaves samples out; which ones must not depend on the order either.
+  options.dictionarySize = 1024;
+  const std::string few = mined(options);
+  options.inputs = {one};
+  EXPECT_EQ(mined(options), few);
+  // And a library reads back.
+  patterns::ReadError why;
+  EXPECT_TRUE(patterns::parsePlib(first, why)) << why.message;
+}
+
+TEST(Mine, LimitsAndOddCorpora) {
+  test::ScratchFolder f;
+  mine::Options options{.domain = "d", .inputs = {f.write("a", joined(legalDocuments()))}};
+  options.maxPatterns = 10;
+  patterns::PatternLibrary l;
+  mined(options, &l);
+  EXPECT_EQ(texts(l, SEMDNS_PATTERN_NGRAM).size(), 10u);
+  mined({.domain = "d", .inputs = {f.write("p", "... !!!\n\n???")}}, &l);
+  EXPECT_THAT(l.patterns, IsEmpty());
+  EXPECT_EQ(l.documentCount, 2u);
+  options.backgrounds = options.inputs;
+  EXPECT_THAT(mined(options), HasSubstr("no file that is not an input"));
+  options.backgrounds = {f.path("p")};
+  EXPECT_THAT(mined(options), Not(HasSubstr("failed")));
+  options.inputs = {f.path("nowhere")};
+  EXPECT_THAT(mined(options), HasSubstr("no such file"));
+}
+
+} // namespace
