@@ -23,14 +23,6 @@ struct Options {
   uint32_t minSupport = 5;          ///< occurrences; at least 1
   uint64_t dictionarySize = 112640; ///< bytes at most; less for little text; 0: no dictionary
   uint64_t serial = 1;
-}; ///< becomes META "name"
-std::vector<std::string> inputs = {}; ///< paths as forEachDocument takes them
-std::vector<std::string>
-    backgrounds;                  ///< what to tell the domain from; files of `inputs` do not count
-uint32_t maxPatterns = 8192;      ///< of each kind
-uint32_t minSupport = 5;          ///< occurrences; at least 1
-uint64_t dictionarySize = 112640; ///< bytes; 0: no dictionary
-uint64_t serial = 1;
 };
 
 /// What a kind's patterns amount to.
