@@ -133,6 +133,7 @@ makeModule(mlir::ModuleOp routeModule, const KernelSpec &spec, const target::Isa
     if (!lowered->getOps<route::ProgramOp>().empty()) {
       passes::RouteToVectorOptions vector;
       vector.lhsBias = static_cast<int>(isa.lhsBias);
+      vector.poolBlock = isa.poolBlock;
       pm.addPass(passes::createRouteToVectorPass(vector));
     }
     target::buildRouteToLLVMPipeline(pm, isa.name);

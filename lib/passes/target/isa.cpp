@@ -4,10 +4,10 @@ namespace semdns::target {
 
 llvm::ArrayRef<IsaTraits> allIsas() {
   static constexpr IsaTraits kIsas[] = {
-      {SEMDNS_ISA_X86_64_V2, "x86-64-v2", "x86-64-v2", "", 16, 0},
-      {SEMDNS_ISA_X86_64_V3, "x86-64-v3", "x86-64-v3", "", 32, 0},
-      {SEMDNS_ISA_X86_64_V4, "x86-64-v4", "x86-64-v4", "", 64, 0},
-      {SEMDNS_ISA_X86_64_V4_VNNI, "x86-64-v4+vnni", "x86-64-v4", "+avx512vnni", 64, 128},
+      {SEMDNS_ISA_X86_64_V2, "x86-64-v2", "x86-64-v2", "", 16, 1, 64, 0},
+      {SEMDNS_ISA_X86_64_V3, "x86-64-v3", "x86-64-v3", "", 32, 2, 128, 0},
+      {SEMDNS_ISA_X86_64_V4, "x86-64-v4", "x86-64-v4", "", 64, 4, 512, 0},
+      {SEMDNS_ISA_X86_64_V4_VNNI, "x86-64-v4+vnni", "x86-64-v4", "+avx512vnni", 64, 8, 512, 128},
   };
   return kIsas;
 }

@@ -18,6 +18,8 @@ struct IsaTraits {
   llvm::StringLiteral cpu;      ///< LLVM's -mcpu
   llvm::StringLiteral features; ///< LLVM's -mattr, on top of the CPU's
   uint32_t vectorBytes;         ///< widest vector that pays: 16, 32 or 64
+  uint32_t chains;              ///< independent dot4 sums (16 lanes each) that hide its latency
+  uint32_t poolBlock;           ///< dimensions that pooling keeps in registers at a time
   uint32_t lhsBias;             ///< what `route.dot4` adds to its left operand: 0 or 128 (u8 x s8)
 };
 

@@ -15,12 +15,17 @@ namespace semdns::target {
 /// extend, multiply, add, which every target can run and tests compare with. Fails on other names.
 std::unique_ptr<mlir::Pass> createLowerDot4Pass(llvm::StringRef isa = "generic");
 
-/// createLowerDot4Pass, then func/scf/vector/memref/arith down to the LLVM dialect. Functions keep
+/// Gives loops that only add up `route.dot4` at least `chains` independent sums where the number of
+/// rounds allows, so that one need not wait for the other. Results do not change.
+std::unique_ptr<mlir::Pass> createSplitDot4ChainsPass(unsigned chains = 8);
+
+/// Both passes, then func/scf/vector/memref/arith down to the LLVM dialect. Functions keep
 /// plain pointers for static 1-D memrefs (bare-pointer convention).
 void buildRouteToLLVMPipeline(mlir::OpPassManager &pm, llvm::StringRef isa);
 
-/// Makes `route-lower-dot4{isa=NAME}` and the pipeline `route-to-llvm{isa=NAME}` known to mlir-opt
-/// like tools. NAME is `generic` or one of target::allIsas().
+/// Makes `route-lower-dot4{isa=NAME}`, `route-split-dot4-chains{chains=N}` and the pipeline
+/// `route-to-llvm{isa=NAME}` known to mlir-opt like tools. NAME is `generic` or one of
+/// target::allIsas().
 void registerTargetPasses();
 
 } // namespace semdns::target

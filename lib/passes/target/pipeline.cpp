@@ -13,6 +13,8 @@ namespace semdns::target {
 
 void buildRouteToLLVMPipeline(mlir::OpPassManager &pm, llvm::StringRef isa) {
   using namespace mlir;
+  if (const IsaTraits *traits = findIsa(isa))
+    pm.addPass(createSplitDot4ChainsPass(traits->chains));
   pm.addPass(createLowerDot4Pass(isa));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
@@ -48,6 +50,7 @@ void registerTargetPasses() {
     return;
   done = true;
   mlir::registerPass([] { return createLowerDot4Pass(); });
+  mlir::registerPass([] { return createSplitDot4ChainsPass(); });
   static mlir::PassPipelineRegistration<RouteToLLVMOptions> pipeline(
       "route-to-llvm", "Lower the vector level with route.dot4 to the LLVM dialect",
       [](mlir::OpPassManager &pm, const RouteToLLVMOptions &options) {
