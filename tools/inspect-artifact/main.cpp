@@ -8,6 +8,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+
 using namespace semdns;
 
 namespace {
@@ -78,8 +80,9 @@ int dumpSection(const std::string &path, const artifact::Reader &reader,
     return error.code == SEMDNS_OK ? write(bytes) : report(path, error);
   }
   std::string list;
-  for (const std::string &name : names)
-    list += (list.empty() ? "" : ", ") + name;
+  for (uint32_t i = 0; i < names.size(); ++i)
+    if (found.empty() || std::find(found.begin(), found.end(), i) != found.end())
+      list += (list.empty() ? "" : ", ") + names[i];
   if (found.empty()) {
     const std::string hint = didYouMean(wanted, names);
     return usage("no section '" + wanted + "' in '" + path + "'" +

@@ -125,8 +125,8 @@ std::vector<uint32_t> termsPerZone(const Contents &c) {
 void printZones(std::string &out, const Contents &c, bool all) {
   const artifact::Zones &zones = c.zones;
   const semdns_ztre_header &h = *zones.header;
-  print(out, "\nZONES  %u, depth %u, %u with a class, %u engines\n", h.zone_count, depthOf(zones),
-        h.class_count, h.engine_count);
+  print(out, "\nZONES  %u, depth %u, %u with a class, %u engine%s\n", h.zone_count, depthOf(zones),
+        h.class_count, h.engine_count, h.engine_count == 1 ? "" : "s");
   const std::vector<uint32_t> terms = termsPerZone(c);
   const uint32_t listed = all ? h.zone_count : std::min(h.zone_count, kZonesListed);
   print(out, "  %-44s %6s %6s %9s %6s  %s\n", "zone", "class", "terms", "threshold", "ttl", "path");
@@ -256,9 +256,14 @@ std::string textReport(const File &file, bool allZones, const std::optional<Veri
   print(out, "digest %s\n", hex(h.root_digest, 32).c_str());
 
   print(out, "\nMETA\n");
+  size_t width = 0;
   uint64_t cursor = 0;
   for (std::string_view key, value; file.contents->meta.next(cursor, key, value);)
-    print(out, "  %-32s %s\n", printable(key).c_str(), printable(value).c_str());
+    width = std::max(width, std::min<size_t>(key.size(), 60));
+  cursor = 0;
+  for (std::string_view key, value; file.contents->meta.next(cursor, key, value);)
+    print(out, "  %-*s  %s\n", static_cast<int>(width), printable(key).c_str(),
+          printable(value).c_str());
 
   print(out, "\nSECTIONS\n  %-20s %3s %-14s %10s %10s %10s  %s\n", "section", "ver", "flags",
         "offset", "stored", "raw", "sha256");
