@@ -59,7 +59,9 @@ std::string makeBundle(const test::ModelOptions &options, uint32_t texts) {
   info.row_count = t.row_count;
   info.bucket_count = t.bucket_count;
   info.zone_count = static_cast<uint32_t>(model.tree.zones.size());
-  std::string section = codegen::makeGpuSection(0, info, diff::compileGpu(model, t.bucket_count));
+  std::string ptx = diff::compileGpu(model, t.bucket_count);
+  EXPECT_EQ(ptx, diff::compileGpu(model, t.bucket_count)) << "not deterministic";
+  std::string section = codegen::makeGpuSection(0, info, ptx);
   const auto *clsf = reinterpret_cast<const semdns_clsf_header *>(tables.clsf.data());
   const uint8_t *tokv = tables.tokv.data();
   const std::string parts[] = {
