@@ -58,6 +58,8 @@ llvm::Expected<std::string> compilePtx(mlir::ModuleOp routeModule,
 /// PATH must lead to.
 llvm::Expected<std::string> compileCubin(mlir::ModuleOp routeModule, unsigned chip,
                                          const DumpOptions *options = nullptr);
+/// What compileCubin's ptxas calls itself ("13.0.88"), for META; or why there is none.
+llvm::Expected<std::string> ptxasVersion();
 /// A KGPU section: header and image. `target` is 0 for PTX (a NUL is appended), else the chip.
 std::string makeGpuSection(unsigned target, const semdns_kernel_info_t &info,
                            llvm::StringRef image);

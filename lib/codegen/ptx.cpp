@@ -7,8 +7,14 @@
 #include "mlir/Dialect/GPU/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
 
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FileUtilities.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Program.h"
+
+#include <cstdlib>
 #include <cstring>
-#include <mutex>
 
 namespace semdns::codegen {
 namespace {
@@ -55,7 +61,45 @@ llvm::Expected<std::string> compileImage(mlir::ModuleOp routeModule, llvm::Strin
   return image;
 }
 
+/// Where MLIR will look for ptxas: in the toolkit that the environment names, then in PATH.
+std::string findPtxas() {
+  for (const char *name : {"CUDA_ROOT", "CUDA_HOME", "CUDA_PATH"})
+    if (const char *value = std::getenv(name)) {
+      llvm::SmallString<128> path(value);
+      llvm::sys::path::append(path, "bin", "ptxas");
+      if (llvm::sys::fs::can_execute(path))
+        return path.str().str();
+    }
+  auto found = llvm::sys::findProgramByName("ptxas");
+  return found ? *found : std::string();
+}
+
 } // namespace
+
+llvm::Expected<std::string> ptxasVersion() {
+  std::string ptxas = findPtxas();
+  if (ptxas.empty())
+    return fail("a cubin needs ptxas of the CUDA toolkit: let CUDA_HOME or PATH lead to it");
+  llvm::SmallString<128> output;
+  if (auto error = llvm::sys::fs::createTemporaryFile("semdns", "txt", output))
+    return fail("cannot create a temporary file: " + error.message());
+  llvm::FileRemover remover(output);
+  std::string message;
+  // No input, output to the file, errors nowhere.
+  std::optional<llvm::StringRef> redirects[] = {"", output.str(), ""};
+  if (llvm::sys::ExecuteAndWait(ptxas, {ptxas, "--version"}, std::nullopt, redirects, 10, 0,
+                                &message) != 0)
+    return fail("'" + ptxas + " --version' failed" + (message.empty() ? "" : ": " + message));
+  auto text = llvm::MemoryBuffer::getFile(output);
+  if (!text)
+    return fail("cannot read the version of '" + ptxas + "'");
+  // "Cuda compilation tools, release 13.0, V13.0.88"
+  llvm::StringRef version = (*text)->getBuffer().split(", V").second;
+  version = version.take_while([](char c) { return c == '.' || llvm::isDigit(c); });
+  if (version.empty())
+    return fail("cannot read the version of '" + ptxas + "'");
+  return version.str();
+}
 
 llvm::Expected<std::string> compilePtx(mlir::ModuleOp routeModule, const DumpOptions *options) {
   auto ptx = compileImage(routeModule, "sm_80", "+ptx80", "isa", options);
@@ -76,6 +120,9 @@ llvm::Expected<std::string> compileCubin(mlir::ModuleOp routeModule, unsigned ch
   if (chip != 80 && chip != 86 && chip != 89 && chip != 90 && chip != 100 && chip != 120)
     return fail("cannot make a cubin for sm_" + llvm::Twine(chip) +
                 "; known are sm_80, sm_86, sm_89, sm_90, sm_100 and sm_120");
+  auto version = ptxasVersion(); // a plain answer before MLIR's long one
+  if (!version)
+    return version.takeError();
   // A PTX version below what the chip needs would abort the process inside LLVM.
   llvm::StringRef features = chip >= 100 ? "+ptx88" : "+ptx80";
   return compileImage(routeModule, "sm_" + std::to_string(chip), features, "bin", options);

@@ -1,6 +1,7 @@
 // Code generation below the dialects: a hand-written body at the vector level goes through every
 // level's expansion of route.dot4, LLVM and lld, and is run where the CPU allows.
 #include "lib/codegen/codegen.h"
+#include "semdns/format/gpu.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/InitAllDialects.h"
@@ -9,6 +10,7 @@
 #include "gtest/gtest.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <dlfcn.h>
 #include <fstream>
 #include <random>
@@ -279,6 +281,59 @@ TEST_F(Codegen, RefusesWhatCannotBeAKernel) {
   calling.insert(calling.find("  func.return"), "  func.call @elsewhere() : () -> ()\n");
   calling = "func.func private @elsewhere()\n" + calling;
   EXPECT_EQ(refusal(calling), "the kernel would call 'elsewhere'");
+}
+
+// One class, so that the program is small; test/lit/gpu and test/diff have larger ones.
+const char *const kProgram = R"mlir(
+route.program @demo zones 2 terms 0 {
+  %words, %features = route.tokenize word_ngrams 1 char_ngrams 0 to 0
+  route.stage embedding {
+    %rows = route.lookup %features buckets 4 rows 10 unknown_norm 7
+    %pool = route.pool %rows : !route.pool<16>
+    %query = route.quantize %pool : !route.pool<16> -> !route.query<16>
+    %scores = route.score %query layout 1 : !route.query<16> -> !route.scores<1>
+    %weights = route.weigh %scores by %query gain 4096
+      : !route.scores<1>, !route.query<16> -> !route.weights<1>
+    %best = route.select %scores zones [1] : !route.scores<1>
+    %zone = route.climb %best with %weights on %rows steps 1 parents [0, 0]
+      classes [0, 0] to [1, 1] thresholds [0, 40000] : !route.weights<1>
+    route.answer %zone : !route.zone
+  }
+  route.root
+}
+)mlir";
+
+TEST_F(Codegen, GpuSectionsHoldPtx) {
+  auto module = mlir::parseSourceString<mlir::ModuleOp>(kProgram, &context);
+  ASSERT_TRUE(module);
+  auto ptx = codegen::compilePtx(*module);
+  ASSERT_TRUE(bool(ptx)) << llvm::toString(ptx.takeError());
+  EXPECT_NE(ptx->find(".target sm_80"), std::string::npos);
+  EXPECT_NE(ptx->find("dp4a"), std::string::npos);
+  semdns_kernel_info_t info = {};
+  info.layout = 2;
+  info.class_count = 33;
+  std::string section = codegen::makeGpuSection(0, info, *ptx);
+  semdns_kgpu_header header;
+  std::memcpy(&header, section.data(), sizeof header);
+  EXPECT_EQ(header.abi, SEMDNS_GPU_ABI);
+  EXPECT_EQ(header.padded_count, 64u);
+  EXPECT_EQ(header.image_offset + header.image_size, section.size());
+  EXPECT_EQ(section.back(), '\0');
+}
+
+TEST_F(Codegen, CubinsNeedTheToolkitAndAKnownChip) {
+  auto module = mlir::parseSourceString<mlir::ModuleOp>(kProgram, &context);
+  auto unknown = codegen::compileCubin(*module, 42);
+  ASSERT_FALSE(bool(unknown));
+  EXPECT_NE(llvm::toString(unknown.takeError()).find("sm_42"), std::string::npos);
+  auto version = codegen::ptxasVersion();
+  if (!version)
+    GTEST_SKIP() << llvm::toString(version.takeError());
+  auto cubin = codegen::compileCubin(*module, 90);
+  ASSERT_TRUE(bool(cubin)) << llvm::toString(cubin.takeError());
+  EXPECT_EQ(cubin->substr(0, 4), "\x7f"
+                                 "ELF");
 }
 
 TEST(CheckKernelElf, RefusesOtherFiles) {
