@@ -160,6 +160,10 @@ private:
   void storeVec(Value v, Value memref, Value index) {
     vector::StoreOp::create(b, v, memref, index);
   }
+  void prefetch(Argument memref, Value index) {
+    memref::PrefetchOp::create(b, arg(memref), index, /*isWrite=*/false, /*localityHint=*/3,
+                               /*isDataCache=*/true);
+  }
   Value reduce(vector::CombiningKind kind, Value v) {
     return vector::ReductionOp::create(b, kind, v);
   }
@@ -464,18 +468,25 @@ private:
     }
   }
 
-  /// Features [from, to) to rows, appended to `rowids`. Returns how many are known by now, and the
-  /// sum of their squared norms. No branch depends on the data: a miss is a look-up of row 0, whose
-  /// norm is 0, that the next store overwrites.
+  /// Where each feature's bucket starts, into `rowids`, and its line towards the cache: look-ups
+  /// then find it there, however far apart the buckets lie.
+  void findBuckets() {
+    loop(cIndex(0), toIndex(featureCount), 1, {}, [&](Value i, ValueRange) {
+      Value bucket = shru(mul(shru(load(arg(kFeatures), i), c64(32)), c64(bucketCount)), c64(32));
+      Value line = mul(to32(bucket), c32(2 * kSlots));
+      store(line, arg(kRowIds), i);
+      prefetch(kBuckets, toIndex(line));
+      return SmallVector<Value>();
+    });
+  }
+
+  /// Features [from, to) to rows, which replace the buckets from the front of `rowids`. Returns how
+  /// many are known by now, and the sum of their squared norms. No branch depends on the data: a
+  /// miss gives row 0, whose norm is 0 and which the next store overwrites.
   SmallVector<Value> lookUpRange(Value from, Value to, Value known, Value n2) {
     return loop(toIndex(from), toIndex(to), 1, {known, n2}, [&](Value i, ValueRange carried) {
-      Value hash = load(arg(kFeatures), i);
-      Value high = shru(hash, c64(32));
-      Value bucket = shru(mul(high, c64(bucketCount)), c64(32));
-      Value line = arith::MulIOp::create(
-          b, arith::IndexCastUIOp::create(b, b.getIndexType(), bucket), cIndex(2 * kSlots));
-      Value fingerprint = to32(hash);
-      fingerprint = select(eq(fingerprint, c32(0)), c32(1), fingerprint);
+      Value fingerprint = maxu(to32(load(arg(kFeatures), i)), c32(1));
+      Value line = toIndex(load(arg(kRowIds), i));
       Value equal = eq(loadVec(kSlots, arg(kBuckets), line), splat(fingerprint, kSlots));
       Value bits = vector::BitCastOp::create(b, vec(1, i8), equal);
       Value mask = arith::ExtUIOp::create(b, i32, vector::ExtractOp::create(b, bits, int64_t{0}));
@@ -485,8 +496,10 @@ private:
       Value id = load(arg(kBuckets), add(line, add(toIndex(slot), cIndex(kSlots))));
       Value row = select(found, id, c32(0));
       store(row, arg(kRowIds), toIndex(carried[0]));
-      memref::PrefetchOp::create(b, arg(kRows), mul(toIndex(row), cIndex(dim)), /*isWrite=*/false,
-                                 /*localityHint=*/3, /*isDataCache=*/true);
+      // The row is wanted soon: all its lines, as far as that does not crowd out others.
+      Value rowStart = mul(toIndex(row), cIndex(dim));
+      for (int64_t part = 0; part < std::min<int64_t>(dim, 256); part += 64)
+        prefetch(kRows, add(rowStart, cIndex(part)));
       Value rowNorm = to64(load(arg(kNorms), toIndex(row)));
       return SmallVector<Value>{add(carried[0], arith::ExtUIOp::create(b, i32, found)),
                                 add(carried[1], mul(rowNorm, rowNorm))};
@@ -494,6 +507,7 @@ private:
   }
 
   void lookUp(route::LookupOp op) {
+    findBuckets();
     Value known = c32(0), n2 = c64(0), charEnd = c32(0);
     auto range = [&](Value from, Value to) {
       SmallVector<Value> result = lookUpRange(from, to, known, n2);
@@ -542,12 +556,12 @@ private:
     int64_t lanes = width % 32 == 0 ? 32 : 16;
     Type i16 = b.getIntegerType(16);
     auto part = [&](int64_t p) { return add(first, cIndex(p)); };
-    for (int64_t p = 0; p < width; p += lanes) {
-      Value bias = loadVec(lanes, arg(kRows), part(p));
-      storeVec(arith::ExtSIOp::create(b, vec(lanes, i32), bias), arg(kPool), part(p));
-    }
+    auto wide = [&](Value narrow) { return arith::ExtSIOp::create(b, vec(kLanes, i32), narrow); };
+    SmallVector<Value> totals;
+    for (int64_t p = 0; p < width; p += kLanes)
+      totals.push_back(wide(loadVec(kLanes, arg(kRows), part(p))));
     Value end = toIndex(knownRows);
-    loop(cIndex(0), end, kChunk, {}, [&](Value chunk, ValueRange) {
+    totals = loop(cIndex(0), end, kChunk, totals, [&](Value chunk, ValueRange before) {
       Value zero =
           arith::ConstantOp::create(b, DenseElementsAttr::get(vec(lanes, i16), int16_t{0}));
       SmallVector<Value> init(static_cast<size_t>(width / lanes), zero);
@@ -562,13 +576,20 @@ private:
         }
         return next;
       });
-      for (int64_t p = 0; p < width; p += lanes) {
-        Value wide =
-            arith::ExtSIOp::create(b, vec(lanes, i32), sums[static_cast<size_t>(p / lanes)]);
-        storeVec(add(loadVec(lanes, arg(kPool), part(p)), wide), arg(kPool), part(p));
+      // Halves as wide as what later loops load: LLVM takes other sizes apart element by element.
+      SmallVector<Value> after;
+      for (int64_t p = 0; p < width; p += kLanes) {
+        Value sum = sums[static_cast<size_t>(p / lanes)];
+        if (lanes != kLanes)
+          sum = vector::ExtractStridedSliceOp::create(b, sum, ArrayRef<int64_t>{p % lanes},
+                                                      ArrayRef<int64_t>{kLanes},
+                                                      ArrayRef<int64_t>{1});
+        after.push_back(add(before[static_cast<size_t>(p / kLanes)], wide(sum)));
       }
-      return SmallVector<Value>();
+      return after;
     });
+    for (int64_t p = 0; p < width; p += kLanes)
+      storeVec(totals[static_cast<size_t>(p / kLanes)], arg(kPool), part(p));
   }
 
   void pool() {

@@ -8,8 +8,8 @@
 // CHECK-LABEL: func.func @semdns_route_body(
 // CHECK: call @uk_tokenise(%arg4, %arg0, %arg1, %c2_i32, %c3_i32, %c5_i32, %c0_i32
 // CHECK: call @uk_match
-// CHECK-COUNT-3: memref.prefetch
-// CHECK-NOT: memref.prefetch
+// CHECK-COUNT-3: math.cttz
+// CHECK-NOT: math.cttz
 // CHECK: arith.muli %{{.*}}, %c5000_i64
 // CHECK: scf.while
 zone.hierarchy @deep serial 7 zones 5 {
@@ -36,8 +36,8 @@ zone.hierarchy @deep serial 7 zones 5 {
 // CHECK-NOT: memref.global
 // CHECK-LABEL: func.func @semdns_route_body(
 // CHECK: call @uk_tokenise(%arg4, %arg0, %arg1, %c1_i32, %c0_i32, %c0_i32, %c1_i32
-// CHECK-COUNT-1: memref.prefetch
-// CHECK-NOT: memref.prefetch
+// CHECK-COUNT-1: math.cttz
+// CHECK-NOT: math.cttz
 // CHECK-NOT: scf.while
 // CHECK: arith.cmpi uge, %{{.*}}, %c45000_i32
 // CHECK-NOT: scf.while
@@ -71,7 +71,7 @@ zone.hierarchy @flat serial 7 zones 17 {
 // CHECK: call @uk_match
 // CHECK-NOT: route.dot4
 // CHECK-NOT: vector.gather
-// CHECK-NOT: memref.prefetch
+// CHECK-NOT: math.cttz
 // CHECK: return
 zone.hierarchy @keywords serial 7 zones 2 {
   zone.acceptance terms 3 votes 2 purity 0 confidence 64000
