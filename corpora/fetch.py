@@ -553,7 +553,9 @@ def tidy(block, code):
     return "\n".join(line.rstrip() for line in block.split("\n") if line.strip())
 
 
-NOISE = re.compile(r"\s*(?:Retrieved from \"http|COPYRIGHT$|Copyright |Licensed under the )", re.M)
+NOISE = re.compile(r"\s*(?:Retrieved from \"http|COPYRIGHT$|Copyright |Licensed under the |"
+                   r"(?:Prev|Next|Up|Home|Available Languages|Sitemap|Modules|Apache HTTP Server "
+                   r"Version|Table of Contents|Contents)\b.{0,160}\Z)", re.M)
 
 
 def documents(source, groups):
@@ -662,7 +664,7 @@ def main():
     if not corpora:
         raise Problem(f"no corpus.txtpb below {HERE}")
 
-    stamp_path = os.path.join(args.out, "stamps.json")
+    stamp_path = os.path.join(args.out, ".stamps.json")
     try:
         with open(stamp_path, encoding="utf-8") as f:
             stamps = json.load(f)

@@ -317,6 +317,14 @@ private:
     });
   }
 
+  /// Articles, prepositions and the like. A term such as "genus of the" says no more than "genus",
+  /// and stage 1's automaton grows with terms that begin where others end.
+  bool isCommon(uint32_t word) const {
+    const Level::Gram &g = level(1).grams[word];
+    return library_.backgroundDocuments ? uint64_t(g.background) * 50 > library_.backgroundDocuments
+                                        : uint64_t(g.documents) * 20 > library_.documentCount;
+  }
+
   template <typename Visit> void forEachGram(uint32_t from, uint32_t to, Visit visit) const {
     for (uint32_t n = from; n <= to; ++n)
       for (uint32_t i = 1; i < level(n).grams.size(); ++i)
@@ -381,7 +389,8 @@ private:
       if (g.documents < kMinDocuments || score < (contrast ? kMinLogOdds : kMinResidual))
         return;
       const auto words = wordsOf(n, i);
-      if (!speaks(words.front()) || !speaks(words.back()))
+      if (!speaks(words.front()) || !speaks(words.back()) || isCommon(words.front()) ||
+          isCommon(words.back()))
         return;
       // A run says something of its own only if it says more than each part does.
       if (n > 1) {

@@ -25,17 +25,18 @@ for folder in corpora/*/; do
   [[ -f $folder/corpus.txtpb ]] && domains+=("$domain")
 done
 
+# One library per zone, each against all other zones: seconds for all of them.
 libraries=()
 for domain in "${domains[@]}"; do
-  mapfile -t inputs < <(find "$corpora/$domain" -type f | sort)
-  library=$corpora/$domain.plib
-  libraries+=("$library")
-  if newer_than "$library" "${inputs[@]}" $bin/mine-patterns; then continue; fi
-  arguments=()
-  for other in "${domains[@]}"; do
-    [[ $other == "$domain" ]] || arguments+=("--background=$corpora/$other")
+  mkdir -p "$out/$domain"
+  for text in "$corpora/$domain"/*.txt; do
+    zone=$(basename "$text" .txt)
+    library=$out/$domain/$zone.plib
+    libraries+=("$library")
+    if newer_than "$library" "$text" $bin/mine-patterns; then continue; fi
+    show $bin/mine-patterns --domain="$zone.$domain" --input="$text" --background="$corpora" \
+      --max-patterns=1000 --dict-size=0 -f -o "$library" | sed -n '1p;3p' # size and keywords
   done
-  show $bin/mine-patterns --domain="$domain" --input="$corpora/$domain" "${arguments[@]}" -f -o "$library"
 done
 
 spec=corpora/hierarchies/demo.txtpb
