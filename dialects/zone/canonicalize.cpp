@@ -49,9 +49,11 @@ struct RemoveDeadZone : OpRewritePattern<ZoneOp> {
     });
     if (alive)
       return failure();
-    zone.emitWarning() << "zone '" << zone.getLabel() << "' (index " << zone.number()
-                       << ") can never be answered: neither it nor a zone below it has examples or "
-                          "keywords; left out of the routing program";
+    // At the location alone: the op's own text as a note would print the whole hierarchy.
+    emitWarning(zone.getLoc())
+        << "zone '" << zone.getLabel() << "' (index " << zone.number()
+        << ") can never be answered: neither it nor a zone below it has examples or "
+           "keywords; left out of the routing program";
     rewriter.eraseOp(zone);
     return success();
   }

@@ -43,18 +43,47 @@ LogicalResult inRange(Operation *op, StringRef what, uint32_t value, uint32_t lo
   return op->emitOpError() << what << " is " << value << ", must be " << lo << ".." << hi;
 }
 
-/// The DNS rules for one label: 1..63 of a-z, 0-9 and '-', the last not at an end.
-LogicalResult checkLabel(Operation *op, StringRef label) {
-  if (label.empty() || label.size() > kMaxLabel)
-    return op->emitOpError() << "label '" << label << "' has " << label.size()
-                             << " bytes, must have 1..63";
-  if (label.front() == '-' || label.back() == '-')
-    return op->emitOpError() << "label '" << label << "' starts or ends with '-'";
-  for (char c : label)
-    if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-')
-      return op->emitOpError() << "label '" << label
-                               << "' has a character that is not a-z, 0-9 or '-'";
-  return success();
+/// A zone's name relative to its parent, in DNS text form: `\.` and `\032` stand for bytes other
+/// than a-z, 0-9, '-' (not at an end) and non-ASCII UTF-8. Sizes count the bytes they stand for.
+struct RelativeName {
+  SmallVector<size_t> sizes; ///< of each label, leaf first
+  std::string error;         ///< empty: none
+};
+
+RelativeName parseName(StringRef text) {
+  RelativeName name;
+  size_t size = 0;
+  auto finish = [&] {
+    if (size == 0 || size > kMaxLabel)
+      name.error = "has a part of " + std::to_string(size) + " bytes, must have 1..63";
+    name.sizes.push_back(size);
+    size = 0;
+  };
+  for (size_t i = 0; i < text.size() && name.error.empty(); ++i) {
+    char c = text[i];
+    bool atEnd = size == 0 || i + 1 == text.size() || text[i + 1] == '.';
+    if (c == '.') {
+      finish();
+      continue;
+    }
+    ++size;
+    if (c == '\\') {
+      unsigned value = 0;
+      StringRef digits = text.substr(i + 1, 3);
+      bool number = digits.size() == 3 && llvm::all_of(digits, llvm::isDigit);
+      if (number ? digits.getAsInteger(10, value) || value > 255
+                 : i + 1 == text.size() || llvm::isDigit(text[i + 1]))
+        name.error = "has an escape that is neither \\DDD up to 255 nor \\ and a character";
+      i += number ? 3 : 1;
+    } else if (c == '-' && atEnd) {
+      name.error = "starts or ends with '-'";
+    } else if (!(c >= 'a' && c <= 'z') && !llvm::isDigit(c) && c != '-' && !(c & 0x80)) {
+      name.error = "has a character that is not a-z, 0-9 or '-' and is not escaped";
+    }
+  }
+  if (name.error.empty())
+    finish();
+  return name;
 }
 
 /// What a walk over the tree in preorder must see ascending.
@@ -89,8 +118,12 @@ LogicalResult checkSubtree(ZoneOp zone, Numbering &numbering, uint32_t depth, si
     if (!labels.insert(child.getLabel()).second)
       return child.emitOpError() << "label '" << child.getLabel()
                                  << "' occurs twice among siblings";
-    if (failed(checkSubtree(child, numbering, depth + 1 + child.getLabel().count('.'),
-                            nameSize + child.getLabel().size() + 1)))
+    RelativeName name = parseName(child.getLabel());
+    size_t childSize = nameSize;
+    for (size_t size : name.sizes)
+      childSize += size + 1;
+    if (failed(checkSubtree(child, numbering, depth + static_cast<uint32_t>(name.sizes.size()),
+                            childSize)))
       return failure();
   }
   return success();
@@ -168,11 +201,9 @@ bool ZoneOp::hasKeywords() {
 LogicalResult ZoneOp::verify() {
   bool nested = isa<ZoneOp>((*this)->getParentOp());
   if (nested) {
-    SmallVector<StringRef> labels;
-    getLabel().split(labels, '.');
-    for (StringRef label : labels)
-      if (failed(checkLabel(*this, label)))
-        return failure();
+    RelativeName name = parseName(getLabel());
+    if (!name.error.empty())
+      return emitOpError() << "label '" << getLabel() << "' " << name.error;
   }
   for (Operation &op : getBody().getOps())
     if (!isa<ZoneOp, KeywordOp, TermsOp>(op))

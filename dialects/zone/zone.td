@@ -62,8 +62,9 @@ def Zone_ZoneOp : Zone_Op<"zone", [
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "a zone: one answer that routing can give";
   let description = [{
-    `label` is the name relative to the enclosing zone, leaf first: one DNS label, or several once
-    a chain has been folded into one zone. `index` is the zone's number in ZTRE (preorder), `class`
+    `label` is the name relative to the enclosing zone, leaf first, in DNS text form (`\.` and
+    `\032` for what is not a-z, 0-9, '-' or non-ASCII UTF-8): one label, or several once a chain has
+    been folded into one zone. `index` is the zone's number in ZTRE (preorder), `class`
     the class of texts that belong to this very zone, `threshold` the Q16 confidence that the zone
     needs to answer, `ttl` in seconds, `engines` in order of preference with their `weights`.
   }];

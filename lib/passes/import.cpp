@@ -1,6 +1,7 @@
 #include "lib/passes/import.h"
 
 #include "dialects/zone/zone.h"
+#include "lib/spec/names.h"
 #include "semdns/format/keywords.h"
 
 #include "mlir/IR/Builders.h"
@@ -108,7 +109,7 @@ private:
         weights.push_back(static_cast<int32_t>(std::min<uint32_t>(ref.weight, INT32_MAX)));
       }
       auto op = zone::ZoneOp::create(
-          b, b.getStringAttr(i == 0 ? "" : zone.levels.back()),
+          b, b.getStringAttr(i == 0 ? "" : spec::formatLevel(zone.levels.back())),
           b.getI32IntegerAttr(static_cast<int32_t>(i)),
           classOf[i] < 0 ? IntegerAttr() : b.getI32IntegerAttr(static_cast<int32_t>(classOf[i])),
           b.getI32IntegerAttr(static_cast<int32_t>(model.threshold[i])),

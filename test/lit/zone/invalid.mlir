@@ -60,7 +60,7 @@ zone.hierarchy @h serial 1 zones 2 {
 
 zone.hierarchy @h serial 1 zones 2 {
   zone.zone "" index 0 threshold 0 ttl 1 {
-    // expected-error @+1 {{label 'A_b' has a character that is not a-z, 0-9 or '-'}}
+    // expected-error @+1 {{label 'A_b' has a character that is not a-z, 0-9 or '-' and is not escaped}}
     zone.zone "A_b" index 1 threshold 0 ttl 1 {}
   }
 }
@@ -69,7 +69,7 @@ zone.hierarchy @h serial 1 zones 2 {
 
 zone.hierarchy @h serial 1 zones 2 {
   zone.zone "" index 0 threshold 0 ttl 1 {
-    // expected-error @+1 {{label '' has 0 bytes, must have 1..63}}
+    // expected-error @+1 {{label 'a..b' has a part of 0 bytes, must have 1..63}}
     zone.zone "a..b" index 1 threshold 0 ttl 1 {}
   }
 }
@@ -78,7 +78,7 @@ zone.hierarchy @h serial 1 zones 2 {
 
 zone.hierarchy @h serial 1 zones 2 {
   zone.zone "" index 0 threshold 0 ttl 1 {
-    // expected-error @+1 {{has 64 bytes, must have 1..63}}
+    // expected-error @+1 {{has a part of 64 bytes, must have 1..63}}
     zone.zone "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" index 1 threshold 0 ttl 1 {}
   }
 }
@@ -292,4 +292,13 @@ zone.hierarchy @h serial 1 zones 1 {
   // expected-error @+1 {{does not belong into zone.hierarchy}}
   func.func private @f()
   zone.zone "" index 0 threshold 0 ttl 1 {}
+}
+
+// -----
+
+zone.hierarchy @h serial 1 zones 2 {
+  zone.zone "" index 0 threshold 0 ttl 1 {
+    // expected-error @+1 {{has an escape that is neither}}
+    zone.zone "a\\299" index 1 threshold 0 ttl 1 {}
+  }
 }

@@ -25,8 +25,9 @@ zone.hierarchy @demo serial 2026112301 zones 4 {
         // CHECK-NEXT: zone.terms 12
         zone.terms 12
       }
-      // CHECK: zone.zone "x-1.torts" index 3 class 2 threshold 65536 ttl 0 {
-      zone.zone "x-1.torts" index 3 class 2 threshold 65536 ttl 0 {
+      // Escaped and non-ASCII bytes as DNS text has them; a folded chain has several labels.
+      // CHECK: zone.zone "\\045x\\.1.t\C3\BCrts" index 3 class 2 threshold 65536 ttl 0 {
+      zone.zone "\\045x\\.1.türts" index 3 class 2 threshold 65536 ttl 0 {
       }
     }
   }

@@ -198,13 +198,17 @@ TEST_F(Passes, ImportShowsTheHeaviestTermsAndCountsTheRest) {
   model.tree.zones.resize(2);
   model.tree.zones[0].subtreeEnd = 2;
   model.tree.zones[1].parent = 0;
-  model.tree.zones[1].levels = {"a"};
+  model.tree.zones[1].levels = {"comp.sys & more"}; // what label files may hold
   model.tree.zones[1].subtreeEnd = 2;
   model.routing.threshold = {0, 5};
   for (uint32_t i = 0; i < 20; ++i)
     model.routing.keywords.terms.push_back({{i + 1}, "w" + std::to_string(i), 1, i + 1});
   auto module = import(model);
   ASSERT_TRUE(module);
+  EXPECT_EQ(only<zone::ZoneOp>(*module).getLabel(), "");
+  bool found = false;
+  module->walk([&](zone::ZoneOp op) { found |= op.getLabel() == "comp\\.sys\\032\\038\\032more"; });
+  EXPECT_TRUE(found);
   auto terms = only<zone::TermsOp>(*module);
   ASSERT_TRUE(terms);
   EXPECT_EQ(terms.getCount(), 4u);
