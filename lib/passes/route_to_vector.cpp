@@ -709,11 +709,15 @@ private:
           Value w = branch(
               any, {vec(kLanes, i32)},
               [&] {
+                // All lanes look up: x & 255 is always within the table, and a gather under a mask
+                // becomes 16 branches where the hardware has no good one.
+                Value all = arith::ConstantOp::create(
+                    b, DenseElementsAttr::get(vec(kLanes, b.getI1Type()), true));
                 Value mantissa =
                     vector::GatherOp::create(b, vec(kLanes, i32), arg(kExp2), ValueRange{cIndex(0)},
-                                             land(x, cVec(255)), live, cVec(0));
-                // Dead lanes hold 0; their shift is made harmless.
-                return SmallVector<Value>{shru(mantissa, land(shift, cVec(31)))};
+                                             land(x, cVec(255)), all, cVec(0));
+                Value shifted = shru(mantissa, land(shift, cVec(31)));
+                return SmallVector<Value>{select(live, shifted, cVec(0))};
               },
               [&] { return SmallVector<Value>{cVec(0)}; })[0];
           storeVec(w, arg(kWeights), at);
