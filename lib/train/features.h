@@ -13,7 +13,7 @@ namespace semdns::train {
 /// Which features exist; becomes part of the artifact.
 struct FeatureShape {
   uint32_t wordNgramMax = 2;
-  uint32_t charNgramMin = 3, charNgramMax = 5; ///< 0, 0: none
+  uint32_t charNgramMin = 3, charNgramMax = 3; ///< 0, 0: none
   bool punct = false;
 };
 

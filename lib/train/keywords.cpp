@@ -18,6 +18,8 @@ namespace {
 constexpr uint32_t kMinedWords = 4; // longest mined phrase
 constexpr uint32_t kMinedTexts = 3; // fewest texts of its zone
 constexpr double kMinedPurity = 0.6;
+constexpr double kLeastPrecision = 0.98; // of stage 1's answers, by Wilson's lower bound
+constexpr double kLeastHarmless = 0.995; // share on which stage 1 does not spoil stage 2's answer
 
 uint64_t extend(uint64_t h, uint64_t word) { return semdns_hash_mix(h * 31 + word); }
 
@@ -216,7 +218,7 @@ std::pair<uint32_t, uint32_t> chooseAcceptance(std::span<const Trial> trials,
   model.acceptPurity = 65536;
   model.confidence = 0;
   uint32_t bestAnswered = 0, bestWrong = 0;
-  for (uint32_t purity : {65536u, 62259u, 58982u, 52429u, 45875u, 39322u}) {
+  for (uint32_t purity : {58982u, 52429u, 45875u}) {
     std::vector<const Trial *> order;
     for (const Trial &trial : trials)
       if (trial.verdict.accepted(1, purity))
@@ -224,15 +226,17 @@ std::pair<uint32_t, uint32_t> chooseAcceptance(std::span<const Trial> trials,
     std::sort(order.begin(), order.end(), [](const Trial *a, const Trial *b) {
       return a->verdict.votes > b->verdict.votes; // equal votes stay together, in any order
     });
-    uint32_t wrong = 0, wrongThere = 0;
+    uint32_t wrong = 0, wrongThere = 0, harm = 0;
     for (size_t i = 0; i < order.size(); ++i) {
       wrong += order[i]->verdict.zone != order[i]->zone;
       wrongThere += !order[i]->embeddingRight;
+      harm += order[i]->verdict.zone != order[i]->zone && order[i]->embeddingRight;
       if (i + 1 < order.size() && order[i + 1]->verdict.votes == order[i]->verdict.votes)
         continue; // a threshold cannot part equal votes
       uint32_t answered = uint32_t(i + 1);
       if (answered > bestAnswered && wrong <= wrongThere &&
-          wilsonLower(answered - wrong, answered) >= 0.98) {
+          wilsonLower(answered - wrong, answered) >= kLeastPrecision &&
+          (harm == 0 || wilsonLower(answered - harm, answered) >= kLeastHarmless)) {
         bestAnswered = answered;
         bestWrong = wrong;
         model.acceptVotes = uint32_t(std::min<uint64_t>(order[i]->verdict.votes, SEMDNS_NEVER - 1));

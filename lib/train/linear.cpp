@@ -5,46 +5,19 @@
 
 #include <algorithm>
 #include <barrier>
-#include <bit>
-#include <cstring>
-#include <memory>
 
 namespace semdns::train {
 
 namespace {
 
-/// Sixteen classes at once. Elementwise: a host with narrower vectors computes the same values.
-typedef float Lanes __attribute__((vector_size(64)));
-typedef int32_t LaneMask __attribute__((vector_size(64)));
-
-inline Lanes load(const float *p) {
-  Lanes v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
-inline void store(float *p, const Lanes &v) { std::memcpy(p, &v, sizeof v); }
-
-inline bool anyNonZero(const Lanes &v) {
-  LaneMask m = v != Lanes{};
-  int32_t any = 0;
-  for (uint32_t l = 0; l < kLanes; ++l)
-    any |= m[l];
-  return any != 0;
-}
-
-/// The lanes of `w` that the row selects, summed in the row's order.
-inline Lanes dotRow(const SparseRows &x, size_t row, const float *w) {
-  Lanes sum = {};
-  for (size_t j = x.begin[row]; j < x.begin[row + 1]; ++j)
-    sum += load(w + size_t(x.column[j]) * kLanes) * x.value[j];
-  return sum;
-}
-
-inline void addRow(const SparseRows &x, size_t row, const Lanes &step, float *w) {
+/// out[lane] = the row's score under `w`, summed in the row's order.
+inline void scoreLanes(const SparseRows &x, size_t row, const float *w, float *out) {
+  Lanes sum = {}, v;
   for (size_t j = x.begin[row]; j < x.begin[row + 1]; ++j) {
-    float *p = w + size_t(x.column[j]) * kLanes;
-    store(p, load(p) + step * x.value[j]);
+    load(v, w + size_t(x.column[j]) * kLanes);
+    sum += v * x.value[j];
   }
+  store(out, sum);
 }
 
 /// The rows that count at all, in a seeded order of its own for each epoch.
@@ -63,24 +36,6 @@ std::vector<std::vector<uint32_t>> epochOrders(const SparseRows &x, std::span<co
   return orders;
 }
 
-std::vector<float> squaredLengths(const SparseRows &x) {
-  std::vector<float> square(x.rows());
-  for (size_t i = 0; i < x.rows(); ++i)
-    for (size_t j = x.begin[i]; j < x.begin[i + 1]; ++j)
-      square[i] += x.value[j] * x.value[j];
-  return square;
-}
-
-/// e^x for x <= 0, relative error about 1e-6; not libm's, which differs from host to host.
-inline float expOf(float x) {
-  float t = std::max(x, -80.0f) * 1.44269504f;
-  int32_t whole = int32_t(t); // towards zero: t - whole in (-1, 0]
-  float f = (t - float(whole)) * 0.693147181f;
-  float p =
-      1 + f * (1 + f * (0.5f + f * (1.0f / 6 + f * (1.0f / 24 + f * (1.0f / 120 + f / 720)))));
-  return p * std::bit_cast<float>((whole + 127) << 23);
-}
-
 } // namespace
 
 BlockWeights::BlockWeights(size_t featureCount, size_t classCount)
@@ -89,52 +44,12 @@ BlockWeights::BlockWeights(size_t featureCount, size_t classCount)
     block.assign(features * kLanes, 0.0f);
 }
 
-BlockWeights trainSvm(const SparseRows &x, size_t features, std::span<const uint32_t> label,
-                      std::span<const float> weight, size_t classes, const SvmOptions &options) {
-  BlockWeights out(features, classes);
-  size_t rows = x.rows();
-  std::vector<std::vector<uint32_t>> orders = epochOrders(x, weight, options.epochs, options.seed);
-  std::vector<float> square = squaredLengths(x);
-
-  parallelFor(out.blocks.size(), options.threads, [&](size_t b) {
-    float *w = out.blocks[b].data();
-    std::vector<float> alpha(rows * kLanes);
-    Lanes live = {}; // 1 in the lanes that hold a class
-    for (uint32_t l = 0; l < kLanes && b * kLanes + l < classes; ++l)
-      live[l] = 1;
-    for (const std::vector<uint32_t> &order : orders) {
-      float largest = 0;
-      for (uint32_t i : order) {
-        Lanes y = Lanes{} - 1; // +1 in the lane of the row's own class
-        if (label[i] / kLanes == b)
-          y[label[i] % kLanes] = 1;
-        float diagonal = 1 / (2 * float(options.cost) * weight[i]);
-        Lanes a = load(&alpha[size_t(i) * kLanes]);
-        Lanes gradient = y * dotRow(x, i, w) - 1 + diagonal * a;
-        Lanes updated = a - gradient / (square[i] + diagonal);
-        updated = updated > 0 ? updated : Lanes{};
-        Lanes delta = (updated - a) * live;
-        if (!anyNonZero(delta))
-          continue;
-        for (uint32_t l = 0; l < kLanes; ++l) // the projected gradient, as far as it went
-          largest = std::max(largest, (delta[l] < 0 ? -delta[l] : delta[l]) * square[i]);
-        store(&alpha[size_t(i) * kLanes], a + delta);
-        addRow(x, i, delta * y, w);
-      }
-      if (largest < float(options.tolerance))
-        break;
-    }
-  });
-  return out;
-}
-
 BlockWeights trainSoftmax(const SparseRows &x, size_t features, std::span<const uint32_t> label,
                           std::span<const float> weight, size_t classes,
                           const SoftmaxOptions &options) {
   constexpr size_t kBatch = 32;
   BlockWeights out(features, classes);
-  std::vector<std::vector<uint32_t>> orders =
-      epochOrders(x, weight, options.epochs, options.seed + 1);
+  std::vector<std::vector<uint32_t>> orders = epochOrders(x, weight, options.epochs, options.seed);
   size_t rows = orders.empty() ? 0 : orders[0].size();
   size_t blocks = out.blocks.size(), width = blocks * kLanes;
   size_t batches = (rows + kBatch - 1) / kBatch, steps = batches * options.epochs;
@@ -149,7 +64,7 @@ BlockWeights trainSoftmax(const SparseRows &x, size_t features, std::span<const 
       float rate = float(options.rate) * float(steps - step) / float(steps);
       for (size_t b = t; b < blocks; b += threads)
         for (size_t i = 0; i < count; ++i)
-          store(&scores[i * width + b * kLanes], dotRow(x, order[i], out.blocks[b].data()));
+          scoreLanes(x, order[i], out.blocks[b].data(), &scores[i * width + b * kLanes]);
       barrier.arrive_and_wait();
       for (size_t i = t; i < count; i += threads) {
         const float *z = &scores[i * width];
@@ -169,7 +84,9 @@ BlockWeights trainSoftmax(const SparseRows &x, size_t features, std::span<const 
       barrier.arrive_and_wait();
       for (size_t b = t; b < blocks; b += threads)
         for (size_t i = 0; i < count; ++i)
-          addRow(x, order[i], load(&pull[i * width + b * kLanes]), out.blocks[b].data());
+          for (size_t j = x.begin[order[i]]; j < x.begin[order[i] + 1]; ++j)
+            addLanes(&out.blocks[b][size_t(x.column[j]) * kLanes], &pull[i * width + b * kLanes],
+                     x.value[j]);
     }
   });
   return out;
@@ -184,7 +101,8 @@ std::vector<float> scoreRows(const SparseRows &x, std::span<const uint32_t> rows
     size_t from = chunk * kChunk, to = std::min(rows.size(), from + kChunk);
     for (size_t b = 0; b < weights.blocks.size(); ++b)
       for (size_t i = from; i < to; ++i) {
-        Lanes sum = dotRow(x, rows[i], weights.blocks[b].data());
+        float sum[kLanes];
+        scoreLanes(x, rows[i], weights.blocks[b].data(), sum);
         for (uint32_t l = 0; l < kLanes && b * kLanes + l < classes; ++l)
           scores[i * classes + b * kLanes + l] = sum[l];
       }

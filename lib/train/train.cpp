@@ -7,6 +7,7 @@
 #include "lib/train/linear.h"
 #include "lib/train/numeric.h"
 #include "lib/train/parallel.h"
+#include "lib/train/refine.h"
 #include "semdns/format/classes.h"
 #include "semdns/format/features.h"
 #include "semdns/format/zones.h"
@@ -22,7 +23,9 @@ namespace semdns::train {
 namespace {
 
 // Chosen by cross-validation on the training files of three public intent data sets.
-constexpr double kSvmShare = 5;          // of the SVM's scores beside the logistic regression's
+constexpr size_t kFewSteps = 20000;      // rows seen by a training stage, at least
+constexpr size_t kTableBytes = 5000000;  // of rows and their buckets, when maxRows does not say
+constexpr size_t kRowOverhead = 14;      // bytes a row takes beside its values
 constexpr double kHeldOutShare = 0.15;   // of each zone's texts
 constexpr uint32_t kHeldOutLeast = 4;    // texts that a zone has when it gives any away
 constexpr uint32_t kCalibrateLeast = 30; // held-out texts needed to calibrate on
@@ -63,6 +66,7 @@ private:
   void weighTexts();
   void warnAboutData();
   void holdOut();
+  size_t dimension() const;
   Quantised fit(bool withHeldOut);
   std::vector<pack::Term> terms(bool withHeldOut);
   void calibrate(const Quantised &model, pack::RoutingModel &out);
@@ -268,6 +272,18 @@ void Trainer::holdOut() {
       text.heldOut = false;
 }
 
+size_t Trainer::dimension() const {
+  // Measured: beyond 64 little is won for 150 classes, and a row of 64 is one cache line.
+  size_t classes = classZone_.size();
+  size_t dim = classes <= 64
+                   ? (classes + SEMDNS_DIM_ALIGN - 1) / SEMDNS_DIM_ALIGN * SEMDNS_DIM_ALIGN
+               : classes <= 256 ? 64
+               : classes <= 512 ? 96
+                                : 128;
+  size_t most = std::max<size_t>(options_.maxDim / SEMDNS_DIM_ALIGN, 1) * SEMDNS_DIM_ALIGN;
+  return std::min(dim, most);
+}
+
 Quantised Trainer::fit(bool withHeldOut) {
   size_t classes = classZone_.size(), features = vocabulary_.hashes.size();
   std::vector<uint32_t> label(texts_.size());
@@ -284,23 +300,24 @@ Quantised Trainer::fit(bool withHeldOut) {
     p /= total;
   if (classZone_[0] == 0 && classes > 1)
     prior[0] = 0; // the root is no guess
-  SvmOptions svm;
-  svm.threads = options_.threads;
-  svm.seed = options_.seed;
-  BlockWeights machine = trainSvm(x_, features, label, weight, classes, svm);
+  // Small data need more passes for as many steps.
+  size_t live = size_t(std::count_if(weight.begin(), weight.end(), [](float w) { return w > 0; }));
+  auto passes = [&](size_t least, size_t most) {
+    return uint32_t(std::clamp(kFewSteps / std::max<size_t>(live, 1), least, most));
+  };
   SoftmaxOptions softmax;
+  softmax.epochs = passes(softmax.epochs, 60);
   softmax.threads = options_.threads;
   softmax.seed = options_.seed;
-  BlockWeights sum = trainSoftmax(x_, features, label, weight, classes, softmax);
-  for (size_t b = 0; b < sum.blocks.size(); ++b)
-    for (size_t i = 0; i < sum.blocks[b].size(); ++i)
-      sum.blocks[b][i] += float(kSvmShare) * machine.blocks[b][i];
-  machine = {};
-  size_t dim = std::min<size_t>((classes + SEMDNS_DIM_ALIGN - 1) / SEMDNS_DIM_ALIGN,
-                                std::max(options_.maxDim / SEMDNS_DIM_ALIGN, 1u)) *
-               SEMDNS_DIM_ALIGN;
-  Factors factors = factorise(sum, x_, dim, options_.threads);
-  return quantise(factors, vocabulary_, weights_, shape_, std::max(options_.maxRows, 2u), prior);
+  BlockWeights linear = trainSoftmax(x_, features, label, weight, classes, softmax);
+  Factors factors = factorise(linear, x_, dimension(), options_.threads);
+  linear = {};
+  RefineOptions joint;
+  joint.epochs = passes(joint.epochs, 40);
+  joint.seed = options_.seed;
+  refine(factors, x_, label, weight, joint);
+  size_t rows = options_.maxRows ? options_.maxRows : kTableBytes / (factors.dim + kRowOverhead);
+  return quantise(factors, vocabulary_, weights_, shape_, std::max<size_t>(rows, 2), prior);
 }
 
 std::vector<pack::Term> Trainer::terms(bool withHeldOut) {

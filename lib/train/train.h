@@ -1,11 +1,11 @@
 /// \file The trainer of stages 1 and 2: labelled texts, corpus snippets and keywords in, the
 /// routing model in its final integer form out.
 ///
-/// Method (docs/architecture.md, "Training"): TF-IDF over words, word pairs and characters; a
-/// one-against-rest squared-hinge SVM; a low-rank factorisation of its weights into feature rows
-/// and class vectors; int8 quantisation; a second SVM that refits the class vectors on the
-/// quantised embeddings. A seeded held-out slice sets the confidence's sharpness, the zones'
-/// thresholds and whether stage 1 may answer; then everything is trained again on all examples.
+/// Method (docs/architecture.md, "Training"): weighted words, word pairs and character trigrams; a
+/// multinomial logistic regression; a low-rank factorisation of its weights into feature rows and
+/// class vectors; joint training of both with random features left out; pruning and int8
+/// quantisation. A seeded held-out slice sets the confidence's sharpness, the zones' thresholds and
+/// whether stage 1 may answer; then everything is trained again on all examples.
 ///
 /// Deterministic: the same data, options and TEXT table give the same model for any thread count
 /// and host (elementwise float arithmetic in a fixed order, no libm transcendental).
@@ -61,7 +61,7 @@ struct TrainOptions {
   uint64_t seed = 1;
   double alpha = 0.05;      ///< misroute rate that the thresholds aim at on the held-out slice
   uint32_t maxDim = 128;    ///< upper bound of the embedding's dimension, a multiple of 16
-  uint32_t maxRows = 40000; ///< upper bound of the embedding's rows
+  uint32_t maxRows = 0;     ///< upper bound of the embedding's rows; 0: what fits into 5 MB
   bool mineKeywords = true; ///< look for stage 1 terms in the labelled examples
 };
 

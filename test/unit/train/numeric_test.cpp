@@ -1,6 +1,7 @@
 #include "lib/train/embedding.h"
 #include "lib/train/linear.h"
 #include "lib/train/numeric.h"
+#include "lib/train/refine.h"
 
 #include <algorithm>
 #include <cmath>
@@ -98,20 +99,49 @@ void expectAllRight(const SparseRows &x, const std::vector<uint32_t> &label,
   }
 }
 
-TEST(Linear, BothClassifiersSeparateAndDoNotDependOnThreads) {
+TEST(Linear, SeparatesAndDoesNotDependOnThreads) {
   for (uint32_t classes : {1u, 2u, 17u, 40u}) {
     std::vector<uint32_t> label;
     SparseRows x = toyRows(classes, 6, label);
     std::vector<float> weight(x.rows(), 1.0f);
-    SvmOptions svm;
-    SoftmaxOptions softmax;
-    BlockWeights a = trainSvm(x, classes + 2, label, weight, classes, svm);
-    BlockWeights b = trainSoftmax(x, classes + 2, label, weight, classes, softmax);
+    SoftmaxOptions options;
+    BlockWeights a = trainSoftmax(x, classes + 2, label, weight, classes, options);
     expectAllRight(x, label, a);
-    expectAllRight(x, label, b);
-    svm.threads = softmax.threads = 3;
-    EXPECT_EQ(a.blocks, trainSvm(x, classes + 2, label, weight, classes, svm).blocks);
-    EXPECT_EQ(b.blocks, trainSoftmax(x, classes + 2, label, weight, classes, softmax).blocks);
+    options.threads = 3;
+    EXPECT_EQ(a.blocks, trainSoftmax(x, classes + 2, label, weight, classes, options).blocks);
+  }
+}
+
+TEST(Refine, LearnsWhatTheStartDoesNotKnow) {
+  std::vector<uint32_t> label;
+  SparseRows x = toyRows(20, 30, label);
+  std::vector<float> weight(x.rows(), 1.0f);
+  Factors f;
+  f.features = 22;
+  f.classes = 20;
+  f.dim = 32;
+  Random random(2);
+  for (size_t i = 0; i < 22 * 32; ++i)
+    f.rows.push_back(float(random.normal()));
+  for (size_t i = 0; i < 20 * 32; ++i)
+    f.vectors.push_back(float(random.normal()));
+  RefineOptions options;
+  options.epochs = 60;
+  refine(f, x, label, weight, options);
+  for (size_t i = 0; i < 20; ++i) {
+    double best = -1e9;
+    size_t said = 0;
+    for (size_t k = 0; k < 20; ++k) {
+      double z = 0;
+      for (size_t j = x.begin[i]; j < x.begin[i + 1]; ++j)
+        for (size_t d = 0; d < 32; ++d)
+          z += double(x.value[j]) * f.rows[x.column[j] * 32 + d] * f.vectors[k * 32 + d];
+      if (z > best) {
+        best = z;
+        said = k;
+      }
+    }
+    EXPECT_EQ(said, label[i]);
   }
 }
 
@@ -122,7 +152,7 @@ TEST(Linear, RowsOfWeightZeroDoNotCount) {
   for (size_t i = 0; i < label.size(); ++i)
     if (label[i] == 2)
       weight[i] = 0;
-  BlockWeights w = trainSvm(x, 5, label, weight, 3, {});
+  BlockWeights w = trainSoftmax(x, 5, label, weight, 3, {});
   EXPECT_EQ(w.at(2, 0), 0);
   EXPECT_GT(w.at(0, 0), 0);
 }
@@ -131,7 +161,7 @@ TEST(Linear, FactorsKeepTheScoresUpToAConstantPerText) {
   std::vector<uint32_t> label;
   SparseRows x = toyRows(20, 5, label);
   std::vector<float> weight(x.rows(), 1.0f);
-  BlockWeights w = trainSvm(x, 22, label, weight, 20, {});
+  BlockWeights w = trainSoftmax(x, 22, label, weight, 20, {});
   Factors f = factorise(w, x, 32, 2);
   for (size_t feature = 0; feature < 22; ++feature) {
     double shift = 0;
