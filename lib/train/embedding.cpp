@@ -138,6 +138,37 @@ Factors factorise(const BlockWeights &weights, const SparseRows &x, size_t dim, 
   return out;
 }
 
+Factors projectCentroids(const SparseRows &x, size_t features, std::span<const uint32_t> label,
+                         std::span<const float> weight, size_t classes, size_t dim) {
+  Factors out;
+  out.features = features;
+  out.classes = classes;
+  out.dim = dim;
+  out.rows.resize(features * dim);
+  Random random(13);
+  float length = 1 / float(std::sqrt(double(dim)));
+  for (size_t i = 0; i < classes * dim; ++i)
+    out.vectors.push_back(float(random.normal()) * length);
+  std::vector<float> perClass(classes), mean(dim);
+  for (size_t i = 0; i < x.rows(); ++i)
+    perClass[label[i]] += weight[i];
+  for (size_t k = 0; k < classes; ++k)
+    for (size_t d = 0; d < dim; ++d)
+      mean[d] += out.vectors[k * dim + d] / float(classes);
+  for (size_t i = 0; i < x.rows(); ++i) {
+    if (!(weight[i] > 0))
+      continue;
+    const float *v = &out.vectors[label[i] * dim];
+    float share = weight[i] / perClass[label[i]];
+    for (size_t j = x.begin[i]; j < x.begin[i + 1]; ++j) {
+      float *row = &out.rows[x.column[j] * dim];
+      for (size_t d = 0; d < dim; ++d)
+        row[d] += (v[d] - mean[d]) * (share * x.value[j]);
+    }
+  }
+  return out;
+}
+
 Quantised quantise(const Factors &factors, const Vocabulary &vocabulary,
                    const FeatureWeights &weights, const FeatureShape &shape, size_t maxRows,
                    std::span<const double> prior) {

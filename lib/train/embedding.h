@@ -38,6 +38,11 @@ Factors factorise(const BlockWeights &weights, const SparseRows &x, size_t dim, 
 
 inline constexpr uint32_t kPruned = 0, kPrunedWord = 0xffffffffu;
 
+/// A start for many classes, cheaper than a classifier: class vectors are random directions, a
+/// feature's row is the sum of the directions of the classes it occurs in (less their mean).
+Factors projectCentroids(const SparseRows &x, size_t features, std::span<const uint32_t> label,
+                         std::span<const float> weight, size_t classes, size_t dim);
+
 /// Everything of stage 2 but the gain, which calibration sets. `scale` makes integer scores
 /// comparable between models: logit = s * m / n * scale, with s, m, n as in docs/architecture.md.
 struct Quantised {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 namespace semdns::train {
@@ -15,6 +16,7 @@ constexpr double kStartSpread = 1; // root mean square of the scores at the star
 constexpr float kBalance = 3;      // size of the class vectors, that of the rows in return
 constexpr float kStill = 1e-5f;    // classes whose probability is off by less do not move
 constexpr size_t kSpreadSample = 512;
+constexpr size_t kClassesAStep = 1024;
 
 float dot(const float *a, const float *b, size_t dim) {
   Lanes sum = {}, x, y;
@@ -67,7 +69,10 @@ void refine(Factors &f, const SparseRows &x, std::span<const uint32_t> label,
   scaleScores(f, x);
   size_t dim = f.dim, classes = f.classes;
   size_t steps = live.size() * options.epochs, step = 0;
-  std::vector<float> pooled(dim), pull(dim), scores(classes), value;
+  std::vector<float> pooled(dim), pull(dim), value;
+  std::vector<uint32_t> looked(std::min(classes, kClassesAStep)); // classes of the step at hand
+  std::iota(looked.begin(), looked.end(), 0u);
+  std::vector<float> scores(looked.size());
   Random random(options.seed * 1000 + 700);
   uint64_t dropBelow = uint64_t(options.dropped * 0x1p32);
   float keptScale = float(1 / (1 - options.dropped));
@@ -84,21 +89,29 @@ void refine(Factors &f, const SparseRows &x, std::span<const uint32_t> label,
       for (size_t j = 0; j < count; ++j)
         if (value[j] != 0)
           add(pooled.data(), &f.rows[size_t(x.column[begin + j]) * dim], value[j], dim);
+      if (classes > kClassesAStep) {
+        looked[0] = label[i];
+        for (size_t c = 1; c < kClassesAStep; ++c) {
+          uint32_t other = uint32_t(random.below(classes - 1));
+          looked[c] = other + (other >= label[i]);
+        }
+      }
       float top = -1e30f;
-      for (size_t k = 0; k < classes; ++k)
-        top = std::max(top, scores[k] = dot(&f.vectors[k * dim], pooled.data(), dim));
+      for (size_t c = 0; c < looked.size(); ++c)
+        top = std::max(top, scores[c] = dot(&f.vectors[looked[c] * dim], pooled.data(), dim));
       float total = 0;
       for (float &z : scores) {
         z = expOf(z - top);
         total += z;
       }
       std::fill(pull.begin(), pull.end(), 0.0f);
-      for (size_t k = 0; k < classes; ++k) {
-        float error = scores[k] / total - (k == label[i] ? 1.0f : 0.0f);
+      for (size_t c = 0; c < looked.size(); ++c) {
+        float error = scores[c] / total - (looked[c] == label[i] ? 1.0f : 0.0f);
         if (error > -kStill && error < kStill)
           continue;
-        add(pull.data(), &f.vectors[k * dim], error, dim);
-        add(&f.vectors[k * dim], pooled.data(), -error * rate * float(options.vectorRate), dim);
+        float *vector = &f.vectors[looked[c] * dim];
+        add(pull.data(), vector, error, dim);
+        add(vector, pooled.data(), -error * rate * float(options.vectorRate), dim);
       }
       for (size_t j = 0; j < count; ++j)
         if (value[j] != 0)

@@ -20,7 +20,8 @@ struct RefineOptions {
 /// factors. Leaving out half of the features each time teaches rows to stand in for each other;
 /// that and the small dimension make this better than the linear classifier it starts from. Scores
 /// are scaled first so that their starting size does not matter. One thread: the order of the texts
-/// is part of the result. `label`, `weight` as for trainSoftmax; dim must be a multiple of 16.
+/// is part of the result. With more than 1024 classes each step looks at the text's own and 1023
+/// random others. `label`, `weight` as for trainSoftmax; dim must be a multiple of 16.
 void refine(Factors &factors, const SparseRows &x, std::span<const uint32_t> label,
             std::span<const float> weight, const RefineOptions &options);
 

@@ -24,6 +24,7 @@ namespace {
 
 // Chosen by cross-validation on the training files of three public intent data sets.
 constexpr size_t kFewSteps = 20000;      // rows seen by a training stage, at least
+constexpr size_t kManySteps = 2000000;   // and at most, unless three passes need more
 constexpr size_t kTableBytes = 5000000;  // of rows and their buckets, when maxRows does not say
 constexpr size_t kRowOverhead = 14;      // bytes a row takes beside its values
 constexpr double kHeldOutShare = 0.15;   // of each zone's texts
@@ -31,9 +32,13 @@ constexpr uint32_t kHeldOutLeast = 4;    // texts that a zone has when it gives 
 constexpr uint32_t kCalibrateLeast = 30; // held-out texts needed to calibrate on
 constexpr double kDefaultSharpness = 0.5;
 constexpr uint32_t kDefaultThreshold = 32768; // Q16
-constexpr uint32_t kLowestThreshold = 32768; // Q16: an answer is right more likely than not
+constexpr uint32_t kLowestThreshold = 32768;  // Q16: an answer is right more likely than not
+constexpr uint32_t kWrittenPurity = 43691;    // Q16: two thirds
 constexpr size_t kMaxMinedTerms = 20000;
+constexpr size_t kMaxFeatures = size_t(1) << 21;
 constexpr size_t kMaxWeightCells = size_t(1) << 28; // features * classes of one classifier
+constexpr size_t kMaxLinearClasses = 1024; // beyond, a classifier of full rank takes too long
+constexpr size_t kMaxHeldScores = size_t(1) << 26; // scores of held-out texts kept at a time
 constexpr size_t kManyTexts = 50000; // from here on features of a single text are left out
 
 /// One training text.
@@ -45,6 +50,13 @@ struct Text {
   bool heldOut = false;
   std::vector<uint64_t> words;
   float weight = 1;
+};
+
+/// A held-out text and what stage 2 says to it.
+struct Held {
+  const Text *text;
+  Pooled pooled;
+  uint32_t best; ///< class
 };
 
 class Trainer {
@@ -64,12 +76,12 @@ private:
   void collect();
   void readFeatures();
   void weighTexts();
-  void warnAboutData();
   void holdOut();
   size_t dimension() const;
   Quantised fit(bool withHeldOut);
-  std::vector<pack::Term> terms(bool withHeldOut);
+  std::vector<pack::Term> allTerms(bool withHeldOut);
   void calibrate(const Quantised &model, pack::RoutingModel &out);
+  void chooseKeywords(std::span<const Held> held, pack::RoutingModel &out);
   uint32_t gainOf(const Quantised &model) const;
 
   const TrainingData &data_;
@@ -82,7 +94,8 @@ private:
   FeatureShape shape_;
   std::vector<Text> texts_;
   std::vector<uint32_t> classZone_;
-  std::vector<pack::Term> ownTerms_;
+  std::vector<pack::Term> ownTerms_;     ///< of the data's keywords
+  std::vector<pack::Term> writtenTerms_; ///< those of them that were written by hand
   Vocabulary vocabulary_;
   FeatureWeights weights_;
   std::vector<Counts> counts_;
@@ -167,7 +180,9 @@ void Trainer::readFeatures() {
                           classZone_.begin());
   if (classZone_.empty())
     return;
-  size_t limit = std::min(kMaxWeightCells / classZone_.size(), size_t(1) << 22);
+  size_t limit =
+      classZone_.size() <= kMaxLinearClasses ? kMaxWeightCells / classZone_.size() : kMaxFeatures;
+  limit = std::min(limit, kMaxFeatures);
   vocabulary_ = buildVocabulary(tokens, kept >= kManyTexts ? 2 : 1, limit);
   weights_ = weighFeatures(vocabulary_);
   counts_.resize(kept);
@@ -205,43 +220,6 @@ void Trainer::weighTexts() {
     else if (text.kind == ExampleKind::Pattern)
       text.weight = labelled[k] + snippets[k] > 0 ? 0.3f : 1.0f;
   }
-}
-
-void Trainer::warnAboutData() {
-  std::vector<uint32_t> perClass(classZone_.size());
-  std::unordered_map<std::string_view, uint32_t> firstZone;
-  uint32_t contradictions = 0;
-  std::string example;
-  for (const Text &text : texts_) {
-    ++perClass[text.group];
-    if (text.kind != ExampleKind::Labelled)
-      continue;
-    std::string_view key(reinterpret_cast<const char *>(text.words.data()), text.words.size() * 8);
-    auto [it, isNew] = firstZone.emplace(key, text.zone);
-    if (isNew || it->second == text.zone)
-      continue;
-    if (contradictions++ == 0)
-      example = "'" + std::string(text.bytes.substr(0, 80)) + "' under " +
-                data_.zones[it->second].name + " and " + data_.zones[text.zone].name;
-  }
-  if (contradictions)
-    diags_.warning({},
-                   std::to_string(contradictions) +
-                       " training texts appear under more than one zone, such as " + example,
-                   "give each text one label");
-  uint32_t few = 0;
-  for (size_t k = 0; k < perClass.size(); ++k) {
-    if (perClass[k] >= 3 || classZone_[k] == 0)
-      continue;
-    if (++few <= 5)
-      diags_.warning({},
-                     "zone '" + data_.zones[classZone_[k]].name + "' has only " +
-                         std::to_string(perClass[k]) + " training text" +
-                         (perClass[k] == 1 ? "" : "s"),
-                     "20 or more give a useful zone");
-  }
-  if (few > 5)
-    diags_.warning({}, std::to_string(few - 5) + " more zones have fewer than 3 training texts");
 }
 
 void Trainer::holdOut() {
@@ -303,15 +281,20 @@ Quantised Trainer::fit(bool withHeldOut) {
   // Small data need more passes for as many steps.
   size_t live = size_t(std::count_if(weight.begin(), weight.end(), [](float w) { return w > 0; }));
   auto passes = [&](size_t least, size_t most) {
-    return uint32_t(std::clamp(kFewSteps / std::max<size_t>(live, 1), least, most));
+    size_t count = std::clamp(kFewSteps / std::max<size_t>(live, 1), least, most);
+    return uint32_t(std::min(count, std::max<size_t>(kManySteps / std::max<size_t>(live, 1), 3)));
   };
-  SoftmaxOptions softmax;
-  softmax.epochs = passes(softmax.epochs, 60);
-  softmax.threads = options_.threads;
-  softmax.seed = options_.seed;
-  BlockWeights linear = trainSoftmax(x_, features, label, weight, classes, softmax);
-  Factors factors = factorise(linear, x_, dimension(), options_.threads);
-  linear = {};
+  Factors factors;
+  if (classes <= kMaxLinearClasses) {
+    SoftmaxOptions softmax;
+    softmax.epochs = passes(softmax.epochs, 60);
+    softmax.threads = options_.threads;
+    softmax.seed = options_.seed;
+    BlockWeights linear = trainSoftmax(x_, features, label, weight, classes, softmax);
+    factors = factorise(linear, x_, dimension(), options_.threads);
+  } else {
+    factors = projectCentroids(x_, features, label, weight, classes, dimension());
+  }
   RefineOptions joint;
   joint.epochs = passes(joint.epochs, 40);
   joint.seed = options_.seed;
@@ -320,7 +303,7 @@ Quantised Trainer::fit(bool withHeldOut) {
   return quantise(factors, vocabulary_, weights_, shape_, std::max<size_t>(rows, 2), prior);
 }
 
-std::vector<pack::Term> Trainer::terms(bool withHeldOut) {
+std::vector<pack::Term> Trainer::allTerms(bool withHeldOut) {
   std::vector<pack::Term> all = ownTerms_;
   if (!options_.mineKeywords)
     return all;
@@ -349,15 +332,16 @@ uint32_t Trainer::gainOf(const Quantised &model) const {
 
 void Trainer::calibrate(const Quantised &model, pack::RoutingModel &out) {
   uint32_t firstReal = classZone_[0] == 0 ? 1 : 0;
-  struct Held {
-    const Text *text;
-    Pooled pooled;
-    uint32_t best;
-  };
   std::vector<uint32_t> rows;
   for (uint32_t i = 0; i < texts_.size(); ++i)
     if (texts_[i].heldOut)
       rows.push_back(i);
+  size_t most = std::max<size_t>(kMaxHeldScores / classZone_.size(), 1000);
+  if (rows.size() > most) {
+    for (size_t i = 0; i < most; ++i)
+      rows[i] = rows[i * rows.size() / most];
+    rows.resize(most);
+  }
   std::vector<Held> held(rows.size());
   parallelFor(rows.size(), options_.threads, [&](size_t i) {
     held[i].text = &texts_[rows[i]];
@@ -447,20 +431,63 @@ void Trainer::calibrate(const Quantised &model, pack::RoutingModel &out) {
     report_->misrouted = misrouted;
   }
 
-  // Stage 1 answers where it is at least as good as stage 2.
-  pack::KeywordModel keywords;
-  keywords.terms = terms(false);
-  TermMatcher matcher(keywords.terms, data_.zones);
-  std::vector<Trial> trials;
-  for (const Held &h : held)
-    trials.push_back({matcher.match(h.text->words), h.text->zone, h.best == h.text->group});
-  auto [keywordAnswered, keywordWrong] = chooseAcceptance(trials, keywords);
-  out.keywords.acceptVotes = keywords.acceptVotes;
-  out.keywords.acceptPurity = keywords.acceptPurity;
-  out.keywords.confidence = keywords.confidence;
+  chooseKeywords(held, out);
+}
+
+/// Stage 1 answers where it is at least as good as stage 2: with all terms, mined ones included, if
+/// that can be shown; else with the written keywords alone, unless they do worse than stage 2 on
+/// labelled texts. (Corpora mention keywords of other zones far more often than users do: measured
+/// on the demo, one in four snippets with a keyword was another zone's, one in thirty queries.)
+void Trainer::chooseKeywords(std::span<const Held> held, pack::RoutingModel &out) {
+  auto trialsOf = [&](std::span<const pack::Term> terms) {
+    TermMatcher matcher(terms, data_.zones);
+    std::vector<Trial> trials;
+    for (const Held &h : held)
+      trials.push_back({matcher.match(h.text->words), h.text->zone, h.best == h.text->group});
+    return trials;
+  };
+  pack::KeywordModel all;
+  all.terms = allTerms(false);
+  auto [answered, wrong] = chooseAcceptance(trialsOf(all.terms), all);
+  if (answered)
+    all.terms = allTerms(true);
+  else
+    all.terms.clear();
+  if (!writtenTerms_.empty()) {
+    uint32_t labelled = 0, answeredBy = 0, wrongBy = 0, wrongThere = 0;
+    std::vector<Trial> trials = trialsOf(writtenTerms_);
+    for (size_t i = 0; i < trials.size(); ++i) {
+      if (held[i].text->kind != ExampleKind::Labelled)
+        continue;
+      ++labelled;
+      if (!trials[i].verdict.accepted(kWrittenWeight, kWrittenPurity))
+        continue;
+      ++answeredBy;
+      wrongBy += trials[i].verdict.zone != trials[i].zone;
+      wrongThere += !trials[i].embeddingRight;
+    }
+    bool better = labelled == 0 || answeredBy >= answered;
+    if (wrongBy <= wrongThere && better) {
+      all.terms = writtenTerms_;
+      all.acceptVotes = kWrittenWeight;
+      all.acceptPurity = kWrittenPurity;
+      // A few imagined answers of the usual quality, so that few real ones do not decide.
+      all.confidence = uint32_t((answeredBy - wrongBy + 9.0) / (answeredBy + 10.0) * 65536);
+      answered = answeredBy;
+      wrong = wrongBy;
+    } else if (wrongBy > wrongThere && better) {
+      diags_.warning({},
+                     "the written keywords are wrong on " + std::to_string(wrongBy) + " of the " +
+                         std::to_string(answeredBy) +
+                         " held-out texts that they decide, the classifier on " +
+                         std::to_string(wrongThere) + ": they do not decide alone",
+                     "keywords that only their own zone's texts have");
+    }
+  }
+  out.keywords = std::move(all);
   if (report_) {
-    report_->keywordAnswered = keywordAnswered;
-    report_->keywordWrong = keywordWrong;
+    report_->keywordAnswered = answered;
+    report_->keywordWrong = wrong;
   }
 }
 
@@ -481,15 +508,20 @@ pack::RoutingModel Trainer::run() {
   out.threshold.assign(data_.zones.size(), kDefaultThreshold);
   out.threshold[0] = 0;
   ownTerms_ = termsOf(data_.keywords, text_, diags_);
+  std::vector<Keyword> written;
+  std::copy_if(data_.keywords.begin(), data_.keywords.end(), std::back_inserter(written),
+               [](const Keyword &keyword) { return keyword.written; });
+  Diagnostics said; // by the call above
+  writtenTerms_ = termsOf(written, text_, said);
   if (!ownTerms_.empty()) {
-    // The default, for trees without examples: one written keyword, twice as heavy as all others.
+    // Without texts to measure on: a written keyword, twice as heavy as all that speaks against it.
+    out.keywords.terms = ownTerms_;
     out.keywords.acceptVotes = kWrittenWeight;
-    out.keywords.acceptPurity = 43691;
+    out.keywords.acceptPurity = kWrittenPurity;
     out.keywords.confidence = 58982;
   }
   if (!classZone_.empty()) {
     weighTexts();
-    warnAboutData();
     progress.update(1);
     holdOut();
     bool any = std::any_of(texts_.begin(), texts_.end(), [](const Text &t) { return t.heldOut; });
@@ -502,8 +534,6 @@ pack::RoutingModel Trainer::run() {
     out.embedding = std::move(model.model);
     out.classZone = classZone_;
   }
-  if (out.keywords.acceptVotes != SEMDNS_NEVER)
-    out.keywords.terms = terms(true);
   if (report_) {
     report_->examples = uint32_t(texts_.size());
     report_->rows = uint32_t(out.embedding.hashes.size());

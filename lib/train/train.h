@@ -78,11 +78,11 @@ struct TrainReport {
 /// Trains the model of a tree. `textSection` is the TEXT section's bytes, 64-byte aligned or not
 /// (text::buildTextSection()): the one that the artifact will carry.
 ///
-/// Zones with too little to learn from, contradictory labels and thresholds that cannot reach alpha
-/// are warnings. Errors (an empty model is returned): more than SEMDNS_MAX_CLASSES zones with
-/// training texts, an example or keyword outside `zones`, a keyword for the root, more data than
-/// the 32-bit model can hold. Data without any text gives a model without classes.
-/// Thread-safe for different `diags`.
+/// Keywords that cannot be terms and thresholds that cannot reach alpha are warnings (what the
+/// labels themselves show, lib/spec says). Errors (an empty model is returned): more than
+/// SEMDNS_MAX_CLASSES zones with training texts, an example or keyword outside `zones`, a keyword
+/// for the root, more data than the 32-bit model can hold. Data without any text gives a model
+/// without classes. Thread-safe for different `diags`.
 pack::RoutingModel train(const TrainingData &data, const TrainOptions &options,
                          std::span<const uint8_t> textSection, Diagnostics &diags,
                          TrainReport *report = nullptr);

@@ -1,11 +1,14 @@
-// train-eval TRAIN.jsonl TEST.jsonl [--root-label=L] [--threads=N] [--dim=N] [--rows=N]: trains on
-// the first file and scores the second with the trainer's integer inference. For the trainer's own
-// development; what counts is evaluate-hierarchy on a built artifact.
+// train-eval TRAIN.jsonl|SPEC.txtpb TEST.jsonl [--root-label=L] [--threads=N] [--dim=N] [--rows=N]:
+// trains on the first file and scores the second with the trainer's integer inference. For the
+// trainer's own development; what counts is evaluate-hierarchy on a built artifact.
+#include "lib/patterns/patterns.h"
+#include "lib/spec/load.h"
 #include "lib/support/files.h"
 #include "lib/support/json_lines.h"
 #include "lib/text/freeze.h"
 #include "lib/train/embedding.h"
 #include "lib/train/keywords.h"
+#include "lib/train/snippets.h"
 #include "lib/train/train.h"
 #include "semdns/format/keywords.h"
 
@@ -68,6 +71,42 @@ Tree treeOf(const std::vector<LabelledText> &rows, const std::string &rootLabel)
   return tree;
 }
 
+/// A hierarchy file's tree, keywords, patterns and corpora, as lib/driver gathers them.
+Tree readSpec(const std::string &path, TrainingData &data, Diagnostics &diags) {
+  Tree tree;
+  std::optional<spec::Input> input = spec::loadSpecFile(path, diags);
+  if (!input)
+    return tree;
+  for (const spec::LabelledExample &example : input->examples)
+    data.examples.push_back({example.text, example.zone, ExampleKind::Labelled});
+  for (uint32_t z = 0; z < input->tree.zones.size(); ++z) {
+    const spec::Zone &zone = input->tree.zones[z];
+    tree.zones.push_back({z ? zone.parent : 0, zone.depth, zone.subtreeEnd, zone.path});
+    tree.zoneOf[zone.path] = z;
+    for (const std::string &keyword : zone.keywords)
+      data.keywords.push_back({keyword, z, 0, true});
+    SnippetOptions snippets;
+    if (!zone.corpora.empty())
+      sampleSnippets(zone.corpora, z, snippets, data.examples, diags);
+    for (const std::string &file : zone.patterns) {
+      patterns::ReadError error;
+      auto library = patterns::readPlib(file, error);
+      if (!library)
+        continue;
+      auto [keyword, end] = library->ofKind(SEMDNS_PATTERN_KEYWORD);
+      for (; keyword != end; ++keyword)
+        data.keywords.push_back(
+            {keyword->text, z,
+             uint32_t(std::clamp<int64_t>(int64_t(keyword->score) * 100 >> 16, 1, 1000)), false});
+      auto [phrase, phrasesEnd] = library->ofKind(SEMDNS_PATTERN_PHRASE);
+      for (; phrase != phrasesEnd; ++phrase)
+        data.examples.push_back({phrase->text, z, ExampleKind::Pattern});
+    }
+  }
+  data.zones = tree.zones;
+  return tree;
+}
+
 /// SHA-256 over everything in the model.
 std::string digestOf(const pack::RoutingModel &m) {
   std::string bytes;
@@ -122,17 +161,29 @@ int main(int argc, char **argv) {
     return 2;
   }
   Diagnostics diags;
-  std::vector<LabelledText> trainRows = readJsonLines(files[0], true, diags);
+  bool isSpec = files[0].ends_with(".txtpb");
+  std::vector<LabelledText> trainRows;
+  if (!isSpec)
+    trainRows = readJsonLines(files[0], true, diags);
   std::vector<LabelledText> testRows = readJsonLines(files[1], true, diags);
   if (diags.hasErrors()) {
     diags.print(stderr);
     return 1;
   }
-  Tree tree = treeOf(trainRows, rootLabel);
   TrainingData data;
-  data.zones = tree.zones;
-  for (const LabelledText &row : trainRows)
-    data.examples.push_back({row.text, tree.zoneOf.at(*row.label), ExampleKind::Labelled});
+  Tree tree;
+  if (isSpec) {
+    tree = readSpec(files[0], data, diags);
+  } else {
+    tree = treeOf(trainRows, rootLabel);
+    data.zones = tree.zones;
+    for (const LabelledText &row : trainRows)
+      data.examples.push_back({row.text, tree.zoneOf.at(*row.label), ExampleKind::Labelled});
+  }
+  if (diags.hasErrors()) {
+    diags.print(stderr);
+    return 1;
+  }
   std::string text = text::buildTextSection();
   std::span<const uint8_t> textSection(reinterpret_cast<const uint8_t *>(text.data()), text.size());
   double start = seconds();

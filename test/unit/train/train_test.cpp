@@ -212,17 +212,16 @@ TEST(Train, RefusesWhatIsNoTree) {
   }
 }
 
-TEST(Train, WarnsAboutContradictionsAndSmallZones) {
+TEST(Train, WarnsAboutKeywordsThatCannotBeTerms) {
   TrainingData data = smallData();
-  add(data, 4, {"Sign the contract"});
-  data.examples.erase(data.examples.begin() + 6,
-                      data.examples.begin() + 8); // one text left for tax
+  data.keywords = {{"one two three four five six seven eight nine", 2, 0, true},
+                   {"  ", 3, 0, true},
+                   {"mined and much too long to be any use as a term", 3, 5, false}};
   Diagnostics diags;
-  train::train(data, {}, textSection(), diags);
-  ASSERT_EQ(diags.all().size(), 2u);
-  EXPECT_NE(diags.all()[0].message.find("more than one zone"), std::string::npos);
-  EXPECT_NE(diags.all()[1].message.find("'tax.law.' has only 1 training text"), std::string::npos);
+  pack::RoutingModel model = train::train(data, {}, textSection(), diags);
+  EXPECT_EQ(diags.all().size(), 2u);
   EXPECT_FALSE(diags.hasErrors());
+  expectWellFormed(model, 5);
 }
 
 bool sameModel(const pack::RoutingModel &a, const pack::RoutingModel &b) {
@@ -288,6 +287,44 @@ TEST(Train, LimitsAreKept) {
   expectWellFormed(model, 41);
   EXPECT_LE(model.embedding.hashes.size(), 300u);
   EXPECT_EQ(model.embedding.dim, 32u);
+}
+
+TEST(Train, ManyClasses) { // more than the full-rank classifier takes
+  TrainingData data;
+  data.zones.push_back({0, 0, 1201, "."});
+  for (uint32_t z = 1; z <= 1200; ++z) {
+    data.zones.push_back({0, 1, z + 1, "z" + std::to_string(z) + "."});
+    for (const char *frame : {"where is the ", "show me a ", "tell me about one "})
+      data.examples.push_back({frame + std::string("thing") + std::to_string(z * 7919) + "x", z,
+                               ExampleKind::Labelled});
+  }
+  Diagnostics diags;
+  TrainOptions options;
+  options.threads = 2;
+  pack::RoutingModel model = train::train(data, options, textSection(), diags);
+  expectWellFormed(model, 1201);
+  uint32_t right = 0;
+  for (uint32_t z = 50; z <= 1200; z += 50)
+    right += guess(model, "is there a thing" + std::to_string(z * 7919) + "x").first == z;
+  EXPECT_GE(right, 23u);
+}
+
+TEST(Train, WrittenKeywordsDecideBesideCorpora) {
+  TrainingData data = smallTree();
+  Random random(4);
+  for (uint32_t z = 1; z <= 4; ++z)
+    for (int i = 0; i < 100; ++i) {
+      std::string text;
+      for (int n = 0; n < 6; ++n)
+        text += "word" + std::to_string(z * 100 * random.below(2) + random.below(40)) + " ";
+      data.examples.push_back({text, z, ExampleKind::Snippet});
+    }
+  data.keywords = {{"indemnity", 2, 0, true}, {"guitar solo", 4, 0, true}, {"word7", 4, 90, false}};
+  Diagnostics diags;
+  pack::RoutingModel model = train::train(data, {}, textSection(), diags);
+  ASSERT_EQ(model.keywords.terms.size(), 2u);
+  EXPECT_EQ(model.keywords.acceptVotes, kWrittenWeight);
+  EXPECT_EQ(diags.all().size(), 0u);
 }
 
 TEST(Keywords, MinedTermsAreTelling) {
