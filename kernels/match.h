@@ -4,17 +4,19 @@
 
 #include "kernels/lookup.h"
 
-/* The target of (state, word id) if the table has the pair, else 0. */
-static inline uint32_t uk_step(const semdns_step_bucket *__restrict buckets, uint32_t bucketCount,
-                               uint32_t state, uint32_t word) {
-  uint64_t key = (uint64_t)state << 32 | word;
-  const semdns_step_bucket *bucket = buckets + semdns_bucket(semdns_hash_mix(key), bucketCount);
-  uint32_t target = 0;
-  for (uint32_t i = 0; i < 4; ++i) {
-    uint32_t found = bucket->key[i] == key ? bucket->state[i] : 0;
-    target = found > target ? found : target;
+/* The target of the edge for `word` among edges[begin, end), sorted by word, or 0. */
+static inline uint32_t uk_edge(const semdns_keyw_edge *__restrict edges, uint32_t begin,
+                               uint32_t end, uint32_t word) {
+  while (begin < end) {
+    uint32_t middle = begin + (end - begin) / 2;
+    if (edges[middle].word == word)
+      return edges[middle].state;
+    if (edges[middle].word < word)
+      begin = middle + 1;
+    else
+      end = middle;
   }
-  return target;
+  return 0;
 }
 
 /* Runs the automaton of the KEYW section at `keyw` (validated, 64-byte aligned) over `words`.
@@ -24,10 +26,11 @@ static inline uint32_t uk_match(const uint8_t *__restrict keyw, const uint64_t *
                                 uint32_t wordCount, uint32_t *__restrict hits) {
   const semdns_keyw_header *header = (const semdns_keyw_header *)keyw;
   const void *wordTable = keyw + header->words_offset;
-  const semdns_step_bucket *steps = (const semdns_step_bucket *)(keyw + header->steps_offset);
-  const uint32_t *outputBegin = (const uint32_t *)(keyw + header->output_begin_offset);
+  const uint32_t *roots = (const uint32_t *)(keyw + header->roots_offset);
+  const semdns_keyw_state *states = (const semdns_keyw_state *)(keyw + header->states_offset);
+  const semdns_keyw_edge *edges = (const semdns_keyw_edge *)(keyw + header->edges_offset);
   const uint32_t *outputs = (const uint32_t *)(keyw + header->outputs_offset);
-  uint32_t wordBuckets = header->word_buckets, stepBuckets = header->step_buckets;
+  uint32_t wordBuckets = header->word_buckets;
   if (!header->term_count)
     return 0;
 
@@ -38,11 +41,11 @@ static inline uint32_t uk_match(const uint8_t *__restrict keyw, const uint64_t *
       state = 0;
       continue;
     }
-    uint32_t next = uk_step(steps, stepBuckets, state, word);
-    if (!next && state) /* pairs that go where the initial state goes are not stored */
-      next = uk_step(steps, stepBuckets, 0, word);
-    state = next;
-    for (uint32_t o = outputBegin[state]; o < outputBegin[state + 1]; ++o) {
+    uint32_t next = 0;
+    for (; state && !next; state = states[state].fail)
+      next = uk_edge(edges, states[state].edge_begin, states[state + 1].edge_begin, word);
+    state = next ? next : roots[word];
+    for (uint32_t o = states[state].output_begin; o < states[state + 1].output_begin; ++o) {
       if (count == SEMDNS_MAX_HITS)
         return count;
       hits[count++] = outputs[o];

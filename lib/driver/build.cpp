@@ -236,6 +236,8 @@ bool Builder::packSections() {
   if (!options_.cubins.empty())
     meta["targets.cubin"] = join(options_.cubins);
   meta["spec.sha256"] = specDigest_;
+  if (!input_.spec.rootLabel.empty())
+    meta["train.root_label"] = input_.spec.rootLabel;
   meta["train.seed"] = std::to_string(options_.seed);
   meta["train.alpha"] = std::to_string(input_.spec.alpha);
   meta["train.examples"] = std::to_string(report_.examples);

@@ -8,44 +8,14 @@
 namespace semdns::pack {
 namespace {
 
-// Bounds the step table (64 bytes per 4 slots) against terms that overlap without end.
-constexpr size_t kMaxSteps = size_t{1} << 25;
+// Bounds the outputs: a term is listed in every state whose words end with it.
+constexpr size_t kMaxOutputs = size_t{1} << 25;
 
 struct State {
-  uint32_t fail = 0;
-  std::vector<std::pair<uint32_t, uint32_t>> children; // (word id, state), sorted when resolved
+  uint32_t fail = 0, depth = 0;
+  std::vector<std::pair<uint32_t, uint32_t>> children; // (word id, state)
   std::vector<uint32_t> terms;                         // that end here, shorter ones included
 };
-
-struct Step {
-  uint64_t key;
-  uint32_t state;
-};
-
-bool fill(std::vector<semdns_step_bucket> &buckets, const std::vector<Step> &steps) {
-  auto count = static_cast<uint32_t>(buckets.size());
-  for (const Step &step : steps) {
-    semdns_step_bucket &bucket = buckets[semdns_bucket(semdns_hash_mix(step.key), count)];
-    uint32_t slot = 0;
-    while (slot < 4 && bucket.key[slot])
-      ++slot;
-    if (slot == 4)
-      return false;
-    bucket.key[slot] = step.key;
-    bucket.state[slot] = step.state;
-  }
-  return true;
-}
-
-std::optional<std::vector<semdns_step_bucket>> buildSteps(const std::vector<Step> &steps) {
-  for (uint32_t count = firstBucketCount(steps.size(), 2); count;
-       count = nextBucketCount(count, steps.size())) {
-    std::vector<semdns_step_bucket> buckets(count);
-    if (fill(buckets, steps))
-      return buckets;
-  }
-  return std::nullopt;
-}
 
 bool check(const KeywordModel &model, uint32_t zoneCount, std::string &error) {
   if (model.terms.size() > SEMDNS_MAX_TERMS) {
@@ -106,60 +76,59 @@ std::optional<std::string> buildKeywordsSection(const KeywordModel &model, uint3
     states[state].terms.push_back(static_cast<uint32_t>(number));
   }
 
-  // Breadth first, so that the state a failure leads to is complete before it is needed: children
-  // then hold every step of a state that differs from the initial state's, inherited ones included.
-  std::vector<uint32_t> order{0};
-  std::vector<Step> steps;
+  // Breadth first: the failure state of a state is shallower, hence complete before it is needed.
+  std::vector<uint32_t> order{0}, number(states.size(), 0);
   size_t outputCount = 0;
   for (size_t next = 0; next < order.size(); ++next) {
-    uint32_t number = order[next];
-    State &state = states[number];
+    uint32_t current = order[next];
+    State &state = states[current];
+    number[current] = static_cast<uint32_t>(next);
     std::sort(state.children.begin(), state.children.end());
-    const State &fail = states[state.fail];
     for (auto [word, child] : state.children) {
       order.push_back(child);
-      if (number == 0)
-        continue;
-      // Where the failure state goes on this word, else where the initial state goes.
-      auto step = [&](const State &from) {
-        auto it = std::lower_bound(from.children.begin(), from.children.end(),
-                                   std::pair<uint32_t, uint32_t>{word, 0});
-        return it != from.children.end() && it->first == word ? it->second : 0;
-      };
-      uint32_t target = step(fail);
-      states[child].fail = target ? target : step(states[0]);
-    }
-    if (number != 0) {
-      state.terms.insert(state.terms.end(), fail.terms.begin(), fail.terms.end());
-      if (state.fail != 0) {
-        std::vector<std::pair<uint32_t, uint32_t>> merged;
-        std::set_union(state.children.begin(), state.children.end(), fail.children.begin(),
-                       fail.children.end(), std::back_inserter(merged),
-                       [](const auto &a, const auto &b) { return a.first < b.first; });
-        state.children = std::move(merged);
+      states[child].depth = state.depth + 1;
+      // The longest proper suffix that is a state: follow failures until one has this word.
+      uint32_t suffix = current;
+      while (suffix) {
+        suffix = states[suffix].fail;
+        auto edge = edges.find(uint64_t{suffix} << 32 | word);
+        if (edge != edges.end()) {
+          states[child].fail = edge->second;
+          break;
+        }
       }
     }
+    const std::vector<uint32_t> &shorter = states[state.fail].terms;
+    if (current != 0)
+      state.terms.insert(state.terms.end(), shorter.begin(), shorter.end());
     outputCount += state.terms.size();
-    if (steps.size() + state.children.size() > kMaxSteps || outputCount > kMaxSteps) {
-      error = "keywords overlap too much: more than " + std::to_string(kMaxSteps) +
-              " steps; have fewer keywords of several words that begin where others end";
+    if (outputCount > kMaxOutputs) {
+      error = "keywords overlap too much: more than " + std::to_string(kMaxOutputs) +
+              " ends of keywords; the same keyword stands in too many zones";
       return std::nullopt;
     }
-    for (auto [word, child] : state.children)
-      steps.push_back({uint64_t{number} << 32 | word, child});
   }
-
-  auto stepTable = buildSteps(steps);
-  if (!wordTable || !stepTable) {
+  if (!wordTable) {
     error = "keyword hashes collide: no table size tells them apart";
     return std::nullopt;
   }
 
-  std::vector<uint32_t> outputBegin{0}, outputs;
-  for (const State &state : states) {
+  std::vector<uint32_t> roots(words.size(), 0), outputs;
+  std::vector<semdns_keyw_state> packed;
+  std::vector<semdns_keyw_edge> packedEdges;
+  for (uint32_t current : order) {
+    const State &state = states[current];
+    packed.push_back({static_cast<uint32_t>(packedEdges.size()),
+                      static_cast<uint32_t>(outputs.size()), number[state.fail], state.depth});
     outputs.insert(outputs.end(), state.terms.begin(), state.terms.end());
-    outputBegin.push_back(static_cast<uint32_t>(outputs.size()));
+    for (auto [word, child] : state.children)
+      if (current == 0)
+        roots[word] = number[child];
+      else
+        packedEdges.push_back({word, number[child]});
   }
+  packed.push_back(
+      {static_cast<uint32_t>(packedEdges.size()), static_cast<uint32_t>(outputs.size()), 0, 0});
   std::vector<semdns_term> terms;
   std::string strings;
   for (const Term &term : model.terms) {
@@ -175,8 +144,8 @@ std::optional<std::string> buildKeywordsSection(const KeywordModel &model, uint3
   semdns_keyw_header header = {};
   header.word_count = static_cast<uint32_t>(words.size() - 1);
   header.word_buckets = static_cast<uint32_t>(wordTable->size());
-  header.step_buckets = static_cast<uint32_t>(stepTable->size());
   header.state_count = static_cast<uint32_t>(states.size());
+  header.edge_count = static_cast<uint32_t>(packedEdges.size());
   header.output_count = static_cast<uint32_t>(outputs.size());
   header.term_count = static_cast<uint32_t>(terms.size());
   header.string_bytes = static_cast<uint32_t>(strings.size());
@@ -185,8 +154,9 @@ std::optional<std::string> buildKeywordsSection(const KeywordModel &model, uint3
   header.confidence = model.confidence;
   SectionBytes bytes(sizeof header);
   header.words_offset = bytes.append(*wordTable);
-  header.steps_offset = bytes.append(*stepTable);
-  header.output_begin_offset = bytes.append(outputBegin);
+  header.roots_offset = bytes.append(roots);
+  header.states_offset = bytes.append(packed);
+  header.edges_offset = bytes.append(packedEdges);
   header.outputs_offset = bytes.append(outputs);
   header.terms_offset = bytes.append(terms);
   header.strings_offset = bytes.append(strings.data(), strings.size());

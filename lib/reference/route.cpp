@@ -99,30 +99,30 @@ private:
     return arrayAt<uint32_t>(s_.clsf, clsf_.zone_parent_offset)[zone];
   }
 
-  /// The automaton's next state.
+  /// The automaton's next state: the first edge for `word` on the way along the failure links.
   uint32_t step(uint32_t state, uint32_t word) const {
-    const auto *buckets = arrayAt<semdns_step_bucket>(s_.keyw, keyw_.steps_offset);
-    for (uint32_t from : {state, 0u}) {
-      uint64_t key = uint64_t{from} << 32 | word;
-      const semdns_step_bucket &bucket =
-          buckets[semdns_bucket(semdns_hash_mix(key), keyw_.step_buckets)];
-      for (uint32_t slot = 0; slot < 4; ++slot)
-        if (bucket.key[slot] == key)
-          return bucket.state[slot];
+    const auto *states = arrayAt<semdns_keyw_state>(s_.keyw, keyw_.states_offset);
+    const auto *edges = arrayAt<semdns_keyw_edge>(s_.keyw, keyw_.edges_offset);
+    while (state != 0) {
+      for (uint32_t e = states[state].edge_begin; e < states[state + 1].edge_begin; ++e)
+        if (edges[e].word == word)
+          return edges[e].state;
+      state = states[state].fail;
     }
-    return 0;
+    return arrayAt<uint32_t>(s_.keyw, keyw_.roots_offset)[word];
   }
 
   std::vector<uint32_t> hits() const {
     std::vector<uint32_t> result;
     const auto *table = arrayAt<semdns_word_bucket>(s_.keyw, keyw_.words_offset);
-    const auto *begin = arrayAt<uint32_t>(s_.keyw, keyw_.output_begin_offset);
+    const auto *states = arrayAt<semdns_keyw_state>(s_.keyw, keyw_.states_offset);
     const auto *outputs = arrayAt<uint32_t>(s_.keyw, keyw_.outputs_offset);
     uint32_t state = 0;
     for (uint64_t hash : tokens_.words) {
       uint32_t word = lookUp(table, keyw_.word_buckets, hash);
       state = word ? step(state, word) : 0;
-      result.insert(result.end(), outputs + begin[state], outputs + begin[state + 1]);
+      result.insert(result.end(), outputs + states[state].output_begin,
+                    outputs + states[state + 1].output_begin);
     }
     if (result.size() > SEMDNS_MAX_HITS)
       result.resize(SEMDNS_MAX_HITS);

@@ -10,8 +10,9 @@ namespace semdns::artifact {
 struct Keywords {
   const semdns_keyw_header *header = nullptr;
   const semdns_word_bucket *words = nullptr; ///< [word_buckets]
-  const semdns_step_bucket *steps = nullptr; ///< [step_buckets]
-  const uint32_t *outputBegin = nullptr;     ///< [state_count + 1]
+  const uint32_t *roots = nullptr;           ///< [word_count + 1]
+  const semdns_keyw_state *states = nullptr; ///< [state_count + 1]
+  const semdns_keyw_edge *edges = nullptr;   ///< [edge_count]
   const uint32_t *outputs = nullptr;         ///< [output_count]
   const semdns_term *terms = nullptr;        ///< [term_count]
   const char *strings = nullptr;             ///< [string_bytes]

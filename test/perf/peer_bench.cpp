@@ -157,9 +157,11 @@ int main(int argc, char **argv) {
   out["isa"] = info.isa;
   out["semdns_ns"] = summary(ours);
   out["fasttext_ns"] = summary(theirs);
-  out["speedup_p50"] = out["fasttext_ns"]["p50"].get<double>() / out["semdns_ns"]["p50"].get<double>();
+  out["speedup_p50"] =
+      out["fasttext_ns"]["p50"].get<double>() / out["semdns_ns"]["p50"].get<double>();
   out["semdns_best_path_all_rows"] = static_cast<double>(ourCorrect) / static_cast<double>(inScope);
-  out["fasttext_accuracy_all_rows"] = static_cast<double>(theirCorrect) / static_cast<double>(test.size());
+  out["fasttext_accuracy_all_rows"] =
+      static_cast<double>(theirCorrect) / static_cast<double>(test.size());
   printf("%s\n", out.dump(2).c_str());
   semdns_scratch_destroy(scratch);
   semdns_resolver_destroy(resolver);

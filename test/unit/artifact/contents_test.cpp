@@ -193,15 +193,23 @@ TEST(Contents, Keywords) {
       EXPECT_EQ(value(field, UINT32_MAX), bad) << field;
   EXPECT_EQ(value(0, 0), bad); // word 1 of 0
   EXPECT_EQ(value(h.words_offset + 32, 2), bad);
-  EXPECT_EQ(value(h.words_offset + 36, 1), bad); // id without fingerprint
-  EXPECT_EQ(value(h.steps_offset, 2), bad);      // word
-  EXPECT_EQ(value(h.steps_offset + 4, 2), bad);  // from state
-  EXPECT_EQ(value(h.steps_offset + 32, 2), bad); // to state
-  EXPECT_EQ(value(h.steps_offset + 32, 0), bad);
-  EXPECT_EQ(value(h.steps_offset + 48, 1), bad); // zero
-  EXPECT_EQ(value(h.output_begin_offset, 1), bad);
-  EXPECT_EQ(value(h.output_begin_offset + 4, 2), bad);
-  EXPECT_EQ(value(h.output_begin_offset + 8, 0), bad);
+  EXPECT_EQ(value(h.words_offset + 36, 1), bad);  // id without fingerprint
+  EXPECT_EQ(value(h.roots_offset, 1), bad);       // no word
+  EXPECT_EQ(value(h.roots_offset + 4, 3), bad);   // no state
+  EXPECT_EQ(value(h.roots_offset + 4, 2), bad);   // depth 2
+  EXPECT_EQ(value(h.states_offset + 16, 1), bad); // edges of the initial state
+  EXPECT_EQ(value(h.states_offset + 20, 1), bad); // outputs of the initial state
+  EXPECT_EQ(value(h.states_offset + 24, 2), bad); // fails to a deeper state
+  EXPECT_EQ(value(h.states_offset + 24, 1), bad); // fails to itself
+  EXPECT_EQ(value(h.states_offset + 28, 0), bad); // depth
+  EXPECT_EQ(value(h.states_offset + 44, 9), bad);
+  EXPECT_EQ(value(h.states_offset + 40, 3), bad);
+  EXPECT_EQ(value(h.states_offset + 36, 3), bad); // outputs fall
+  EXPECT_EQ(value(h.states_offset + 48, 0), bad); // end of the edges
+  EXPECT_EQ(value(h.states_offset + 60, 1), bad); // depth of the end
+  EXPECT_EQ(value(h.edges_offset, 2), bad);       // word
+  EXPECT_EQ(value(h.edges_offset + 4, 1), bad);   // not one deeper
+  EXPECT_EQ(value(h.edges_offset + 4, 3), bad);   // no state
   EXPECT_EQ(value(h.outputs_offset, 1), bad);
   EXPECT_EQ(value(h.terms_offset, 0), bad); // the root
   EXPECT_EQ(value(h.terms_offset, 4), bad);

@@ -138,9 +138,9 @@ std::string keyw() {
   semdns_keyw_header header{};
   header.word_count = 1;
   header.word_buckets = 1;
-  header.step_buckets = 1;
-  header.state_count = 2;
-  header.output_count = 1;
+  header.state_count = 3;
+  header.edge_count = 1;
+  header.output_count = 2;
   header.term_count = 1;
   header.string_bytes = 9;
   header.accept_votes = 10;
@@ -149,14 +149,15 @@ std::string keyw() {
   semdns_word_bucket words{};
   words.fingerprint[0] = semdns_fingerprint(wordHash("indemnity"));
   words.id[0] = 1;
-  semdns_step_bucket steps{};
-  steps.key[0] = 1; // state 0, word 1
-  steps.state[0] = 1;
+  // The word once, and twice in a row.
+  const std::vector<semdns_keyw_state> states = {
+      {0, 0, 0, 0}, {0, 0, 0, 1}, {1, 1, 1, 2}, {1, 2, 0, 0}};
   std::string out(sizeof header, '\0');
   header.words_offset = appendArray(out, std::vector{words});
-  header.steps_offset = appendArray(out, std::vector{steps});
-  header.output_begin_offset = appendArray(out, std::vector<uint32_t>{0, 0, 1});
-  header.outputs_offset = appendArray(out, std::vector<uint32_t>{0});
+  header.roots_offset = appendArray(out, std::vector<uint32_t>{0, 1});
+  header.states_offset = appendArray(out, states);
+  header.edges_offset = appendArray(out, std::vector{semdns_keyw_edge{1, 2}});
+  header.outputs_offset = appendArray(out, std::vector<uint32_t>{0, 0});
   header.terms_offset = appendArray(out, std::vector{semdns_term{3, 20, 0, 9}});
   header.strings_offset =
       appendArray(out, std::vector<char>{'i', 'n', 'd', 'e', 'm', 'n', 'i', 't', 'y'});
