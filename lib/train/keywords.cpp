@@ -15,7 +15,7 @@ namespace semdns::train {
 
 namespace {
 
-constexpr uint32_t kMinedWords = 4; // longest mined phrase
+constexpr uint32_t kMinedWords = 2; // longest mined phrase: longer ones answer less, and err more
 constexpr uint32_t kMinedTexts = 3; // fewest texts of its zone
 constexpr double kMinedPurity = 0.6;
 constexpr double kLeastPrecision = 0.98; // of stage 1's answers, by Wilson's lower bound

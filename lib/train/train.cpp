@@ -34,7 +34,7 @@ constexpr double kDefaultSharpness = 0.5;
 constexpr uint32_t kDefaultThreshold = 32768; // Q16
 constexpr uint32_t kLowestThreshold = 32768;  // Q16: an answer is right more likely than not
 constexpr uint32_t kWrittenPurity = 43691;    // Q16: two thirds
-constexpr size_t kMaxMinedTerms = 20000;
+constexpr size_t kMaxMinedTerms = 4096;       // or 16 a class
 constexpr size_t kMaxFeatures = size_t(1) << 21;
 constexpr size_t kMaxWeightCells = size_t(1) << 28; // features * classes of one classifier
 constexpr size_t kMaxLinearClasses = 1024; // beyond, a classifier of full rank takes too long
@@ -314,11 +314,12 @@ std::vector<pack::Term> Trainer::allTerms(bool withHeldOut) {
       texts.push_back({text.words, text.zone});
       sources.push_back(text.source);
     }
+  size_t limit = std::max(kMaxMinedTerms, 16 * classZone_.size());
   // A term that the data brings already keeps its own weight.
   std::map<std::pair<uint32_t, std::vector<uint64_t>>, bool> have;
   for (const pack::Term &term : ownTerms_)
     have.emplace(std::pair(term.zone, term.words), true);
-  for (pack::Term &term : mineTerms(texts, sources, text_, kMaxMinedTerms))
+  for (pack::Term &term : mineTerms(texts, sources, text_, limit))
     if (!have.count({term.zone, term.words}))
       all.push_back(std::move(term));
   return all;

@@ -346,7 +346,7 @@ TEST(Keywords, MinedTermsAreTelling) {
   for (const pack::Term &term : mineTerms(texts, sources, textSection(), 1000))
     found[term.text] = term.zone;
   EXPECT_EQ(found["song"], 1u);
-  EXPECT_EQ(found["pay the bill"], 2u);
+  EXPECT_EQ(found["the bill"], 2u);
   EXPECT_EQ(found.count("please"), 0u);
   EXPECT_EQ(found.count("the"), 0u);
 }
