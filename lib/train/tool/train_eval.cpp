@@ -1,6 +1,6 @@
-// train-eval TRAIN.jsonl|SPEC.txtpb TEST.jsonl [--root-label=L] [--threads=N] [--dim=N] [--rows=N]:
-// trains on the first file and scores the second with the trainer's integer inference. For the
-// trainer's own development; what counts is evaluate-hierarchy on a built artifact.
+// train-eval TRAIN.jsonl|SPEC.txtpb TEST.jsonl [--root-label=L] [--threads=N] [--seed=N] [--dim=N]
+// [--rows=N]: trains on the first file and scores the second with the trainer's integer inference.
+// For the trainer's own development; what counts is evaluate-hierarchy on a built artifact.
 #include "lib/patterns/patterns.h"
 #include "lib/spec/load.h"
 #include "lib/support/files.h"
@@ -148,6 +148,8 @@ int main(int argc, char **argv) {
       rootLabel = value("--root-label=");
     else if (arg.starts_with("--threads="))
       options.threads = unsigned(std::atoi(value("--threads=").c_str()));
+    else if (arg.starts_with("--seed="))
+      options.seed = uint64_t(std::atoi(value("--seed=").c_str()));
     else if (arg.starts_with("--dim="))
       options.maxDim = uint32_t(std::atoi(value("--dim=").c_str()));
     else if (arg.starts_with("--rows="))
@@ -156,8 +158,10 @@ int main(int argc, char **argv) {
       files.push_back(arg);
   }
   if (files.size() != 2) {
-    std::fprintf(stderr, "usage: train-eval TRAIN.jsonl TEST.jsonl [--root-label=L] [--threads=N] "
-                         "[--dim=N] [--rows=N]\n");
+    std::fprintf(
+        stderr,
+        "usage: train-eval TRAIN.jsonl TEST.jsonl [--root-label=L] [--threads=N] [--seed=N] "
+        "[--dim=N] [--rows=N]\n");
     return 2;
   }
   Diagnostics diags;
