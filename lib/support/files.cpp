@@ -84,7 +84,7 @@ std::optional<std::string> outputObstacle(const std::string &path, bool force) {
   if (::stat(path.c_str(), &info) == 0) {
     if (S_ISDIR(info.st_mode))
       return "cannot write '" + path + "': it is a folder";
-    if (!force)
+    if (!force && S_ISREG(info.st_mode))
       return "'" + path + "' exists and is kept; give -f to replace it";
     return std::nullopt;
   }
@@ -105,6 +105,19 @@ bool writeFileAtomically(const std::string &path, std::string_view bytes, bool f
   if (auto obstacle = outputObstacle(path, force)) {
     error = *obstacle;
     return false;
+  }
+  struct stat info;
+  if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    // A device or a pipe (/dev/null, a process substitution) is written to, never replaced.
+    int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    bool done = fd >= 0 && writeAll(fd, bytes);
+    if (!done)
+      error = "cannot write '" + path + "': " + reason();
+    if (fd >= 0 && ::close(fd) != 0 && done) {
+      error = "cannot write '" + path + "': " + reason();
+      done = false;
+    }
+    return done;
   }
   // In the target's folder, since rename is atomic only within one file system.
   std::string temporary = path + ".tmp-XXXXXX";

@@ -17,7 +17,7 @@ std::optional<std::string> readFile(const std::string &path, std::string &error,
 
 /// Writes `bytes` to `path` ("-" is stdout) through a temporary file in the same folder: write,
 /// fsync, rename, fsync of the folder. Refuses to replace an existing file unless `force`.
-/// Returns false and sets `error` on failure; then nothing is left behind and an existing file is
+/// A device or pipe at `path` is written to as it is. Returns false and sets `error` on failure; then nothing is left behind and an existing file is
 /// as it was.
 bool writeFileAtomically(const std::string &path, std::string_view bytes, bool force,
                          std::string &error);

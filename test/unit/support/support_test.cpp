@@ -14,8 +14,8 @@ namespace {
 class FilesTest : public testing::Test {
 protected:
   void SetUp() override {
-    folder = std::filesystem::temp_directory_path() /
-             ("semdns-support-" + std::to_string(::getpid()));
+    folder =
+        std::filesystem::temp_directory_path() / ("semdns-support-" + std::to_string(::getpid()));
     std::filesystem::create_directories(folder);
   }
   void TearDown() override { std::filesystem::remove_all(folder); }
@@ -53,22 +53,25 @@ TEST_F(FilesTest, FailedWriteLeavesNothingBehind) {
   EXPECT_EQ(fileCount(), 0u);
 }
 
-TEST_F(FilesTest, FullDiskKeepsTheOldFile) {
-  // /dev/full answers ENOSPC to every write, as a full disk does.
+TEST_F(FilesTest, DevicesAreWrittenToNotReplaced) {
   std::string error;
-  if (access("/dev/full", W_OK) != 0)
+  EXPECT_TRUE(writeFileAtomically("/dev/null", "data", false, error)) << error;
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+  if (!std::filesystem::is_character_file("/dev/full"))
     GTEST_SKIP() << "no /dev/full here";
-  std::ofstream("/dev/full") << "x";
-  EXPECT_FALSE(writeFileAtomically("/dev/full/x", "data", true, error));
+  // Answers ENOSPC to every write, as a full disk does.
+  EXPECT_FALSE(writeFileAtomically("/dev/full", "data", true, error));
+  EXPECT_NE(error.find("No space left"), std::string::npos) << error;
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/full"));
 }
 
 TEST(Utf8, FindsTheFirstBadByte) {
   EXPECT_FALSE(firstInvalidUtf8("plain, \xc3\xa9, \xf0\x9f\x98\x80"));
   EXPECT_EQ(firstInvalidUtf8("ab\xff"), 2u);
-  EXPECT_EQ(firstInvalidUtf8("a\xc0\x80"), 1u);             // overlong
-  EXPECT_EQ(firstInvalidUtf8("\xed\xa0\x80"), 0u);          // surrogate
-  EXPECT_EQ(firstInvalidUtf8("\xf4\x90\x80\x80"), 0u);      // beyond U+10FFFF
-  EXPECT_EQ(firstInvalidUtf8("x\xe2\x82"), 1u);             // cut short
+  EXPECT_EQ(firstInvalidUtf8("a\xc0\x80"), 1u);        // overlong
+  EXPECT_EQ(firstInvalidUtf8("\xed\xa0\x80"), 0u);     // surrogate
+  EXPECT_EQ(firstInvalidUtf8("\xf4\x90\x80\x80"), 0u); // beyond U+10FFFF
+  EXPECT_EQ(firstInvalidUtf8("x\xe2\x82"), 1u);        // cut short
 }
 
 TEST(Nearest, SuggestsLikelyTyposOnly) {
@@ -102,9 +105,12 @@ TEST(JsonLines, ReadsRowsAndLocatesEveryBadOne) {
 
 TEST(JsonLines, SplitsAtLineFeedOnly) {
   Diagnostics diags;
-  auto rows = parseJsonLines("{\"text\":\"a\xe2\x80\xa8" "b\"}\r\n", "f", false, diags);
+  auto rows = parseJsonLines("{\"text\":\"a\xe2\x80\xa8"
+                             "b\"}\r\n",
+                             "f", false, diags);
   ASSERT_EQ(rows.size(), 1u);
-  EXPECT_EQ(rows[0].text, "a\xe2\x80\xa8" "b");
+  EXPECT_EQ(rows[0].text, "a\xe2\x80\xa8"
+                          "b");
 }
 
 TEST(JsonLines, RefusesMissingEmptyAndBinaryFiles) {
