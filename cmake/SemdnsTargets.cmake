@@ -11,7 +11,11 @@ target_include_directories(semdns_flags INTERFACE
 # -ffp-contract=off: training must give the same bytes on every host (docs/architecture.md).
 target_compile_options(semdns_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wno-unused-parameter -ffp-contract=off -fno-strict-aliasing
-  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>)
+  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
+  # What clang takes silently: __int128, its own pragmas and attributes, gtest's if-less-else, vectors
+  # that are only ever inlined; and GCC 12's false alarm about std::string's operator+ (its PR 105651).
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-pedantic -Wno-unknown-pragmas -Wno-attributes
+  -Wno-dangling-else -Wno-psabi -Wno-restrict>)
 if(SEMDNS_SANITIZE)
   target_compile_options(semdns_flags INTERFACE
     -fsanitize=${SEMDNS_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
@@ -40,12 +44,17 @@ function(semdns_tool NAME)
   install(TARGETS ${NAME} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
 endfunction()
 
+# Skipped: gtest's last words are about skipped tests. It names failed ones after them, so that this
+# never hides a failure (CTest lets a skip win over an exit status).
+set(semdns_gtest_skipped
+  "\\[  PASSED  \\] [0-9]+ tests?\\.\n\\[  SKIPPED \\][^\n]+\n(\\[  SKIPPED \\][^\n]+\n)+\n*$")
+
 function(semdns_gtest NAME)
   add_executable(test_${NAME} ${ARGN})
   target_link_libraries(test_${NAME} PRIVATE semdns_flags GTest::gtest GTest::gmock GTest::gtest_main)
   set_target_properties(test_${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
   add_test(NAME unit.${NAME} COMMAND test_${NAME})
   set_tests_properties(unit.${NAME} PROPERTIES
-    ENVIRONMENT "SEMDNS_SOURCE_DIR=${CMAKE_SOURCE_DIR};SEMDNS_BINARY_DIR=${CMAKE_BINARY_DIR};SEMDNS_DATA=${CMAKE_SOURCE_DIR}/../shared/data"
-    SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\] [0-9]+ test, listed")
+    ENVIRONMENT "SEMDNS_SOURCE_DIR=${CMAKE_SOURCE_DIR};SEMDNS_BINARY_DIR=${CMAKE_BINARY_DIR};SEMDNS_DATA=${SEMDNS_DATA}"
+    SKIP_REGULAR_EXPRESSION "${semdns_gtest_skipped}")
 endfunction()
