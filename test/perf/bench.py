@@ -68,13 +68,15 @@ def rate(entry, key):
 
 def accuracy_table(results):
     lines = [
-        "| set | test rows | in-scope `best_path` | goal | misroute | coverage | out of scope kept at the root |",
-        "|---|---|---|---|---|---|---|",
+        "| set | test rows | in-scope `best_path` | goal | misroute | coverage | out of scope kept at the root | all rows: `path` | fastText |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, e in results["sets"].items():
         lines.append(
             f"| {name} | {e['quality']['rows']} | {rate(e, 'best_path_accuracy')} | {e['goal']:.0f} % | "
-            f"{rate(e, 'misroute')} | {rate(e, 'coverage')} | {rate(e, 'oos_recall')} |")
+            f"{rate(e, 'misroute')} | {rate(e, 'coverage')} | {rate(e, 'oos_recall')} | "
+            f"{rate(e, 'path_accuracy_all_rows')} | "
+            + (f"{100 * e['peer']['fasttext_accuracy_all_rows']:.1f} % |" if "peer" in e else "not installed |"))
     return "\n".join(lines)
 
 
