@@ -41,6 +41,9 @@ endfunction()
 function(semdns_tool NAME)
   add_executable(${NAME} ${ARGN})
   target_link_libraries(${NAME} PRIVATE semdns_flags)
+  # Where cmake/bundle.py puts libraries. As RPATH, not RUNPATH: it holds for what those need, too.
+  set_target_properties(${NAME} PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/semdns/lib")
+  target_link_options(${NAME} PRIVATE -Wl,--disable-new-dtags)
   install(TARGETS ${NAME} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
 endfunction()
 
