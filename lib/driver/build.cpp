@@ -310,12 +310,16 @@ std::string Builder::assemble(const std::vector<pack::GoldQuery> &gold) const {
 }
 
 void Builder::warnAboutSerial(const std::string &bytes) {
-  std::string error;
-  auto old = readFile(options_.output, error, SEMDNS_MAX_FILE_SIZE);
   semdns_header before, after;
-  if (!old || old->size() < sizeof before)
+  struct stat info;
+  if (::stat(options_.output.c_str(), &info) != 0 || !S_ISREG(info.st_mode))
     return;
-  std::memcpy(&before, old->data(), sizeof before);
+  FILE *old = fopen(options_.output.c_str(), "rb");
+  bool whole = old && fread(&before, sizeof before, 1, old) == 1;
+  if (old)
+    fclose(old);
+  if (!whole)
+    return;
   std::memcpy(&after, bytes.data(), sizeof after);
   if (std::memcmp(before.magic, after.magic, sizeof after.magic) == 0 &&
       before.serial == after.serial &&
