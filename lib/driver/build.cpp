@@ -200,6 +200,8 @@ bool Builder::trainModel() {
   std::span<const uint8_t> textSection(reinterpret_cast<const uint8_t *>(sections_.text.data()),
                                        sections_.text.size());
   model_ = train::train(data, trainOptions, textSection, diags_, &report_);
+  if (model_.embedding.dim == 0)
+    model_.embedding = {}; // no stage 2: what packing and compiling see must not differ in leftovers
   return phase("train");
 }
 
@@ -233,8 +235,10 @@ bool Builder::packSections() {
   meta["tool.llvm"] = LLVM_VERSION_STRING;
   meta["kernel.abi"] = std::to_string(SEMDNS_KERNEL_ABI);
   meta["targets"] = join(targets_);
-  if (!options_.cubins.empty())
+  if (!options_.cubins.empty()) {
     meta["targets.cubin"] = join(options_.cubins);
+    meta["tool.ptxas"] = ptxasVersion();
+  }
   meta["spec.sha256"] = specDigest_;
   if (!input_.spec.rootLabel.empty())
     meta["train.root_label"] = input_.spec.rootLabel;

@@ -39,6 +39,14 @@ std::vector<std::string> allTargets() {
 
 std::vector<std::string> defaultTargets() { return allTargets(); }
 
+std::string ptxasVersion() {
+  auto version = codegen::ptxasVersion();
+  if (version)
+    return *version;
+  llvm::consumeError(version.takeError());
+  return "none";
+}
+
 bool compileKernels(const spec::ZoneTree &tree, const pack::RoutingModel &model,
                     const CompileOptions &options, const std::string &file, Diagnostics &diags,
                     std::vector<KernelSection> &sections) {

@@ -34,6 +34,9 @@ std::vector<std::string> defaultTargets();
 /// Every name that `--targets` takes.
 std::vector<std::string> allTargets();
 
+/// Version of the ptxas that assembles cubins, for META; "none" without one (compiling fails then).
+std::string ptxasVersion();
+
 /// Builds the zone module, lowers it and compiles it for every target. Warnings and errors of the
 /// dialects go into `diags` under the name `file`. Returns false after an error. Leaves `sections`
 /// empty when options.stopAfter asked for an earlier end.

@@ -100,6 +100,12 @@ train::TrainingData gatherTrainingData(const spec::Input &input, uint64_t seed, 
       snippets.seed = seed + i;
       train::sampleSnippets(zone.corpora, i, snippets, data.examples, diags);
     }
+    if (!zone.patterns.empty() && zone.subtreeEnd > i + 1)
+      diags.warning(zone.where,
+                    "patterns of '" + zone.name +
+                        "', which has zones below it, make a class of that very zone: texts like "
+                        "them are answered there and no deeper",
+                    "mine a library per leaf zone and name it there");
     for (const std::string &path : zone.patterns) {
       digests.add("patterns", path);
       addPatterns(path, i, data, diags);

@@ -41,9 +41,12 @@ bool Text::parse(Span span, Text &out, base::Error &error) {
   };
   for (uint32_t i = 0; i < entryCount; ++i) {
     const uint32_t entry = text.blocks[i], length = SEMDNS_TEXT_LENGTH(entry);
-    if (length ? !base::inBounds(SEMDNS_TEXT_VALUE(entry), length, h.pool_count) ||
-                     SEMDNS_TEXT_CLASS(entry) > SEMDNS_CHAR_DROP
-               : !isFinal(entry))
+    const bool possible = SEMDNS_TEXT_CLASS(entry) <= SEMDNS_CHAR_DROP &&
+                          (length == 0 ? isFinal(entry)
+                           : length == SEMDNS_TEXT_IDENTITY
+                               ? SEMDNS_TEXT_VALUE(entry) == 0 // the code point itself
+                               : base::inBounds(SEMDNS_TEXT_VALUE(entry), length, h.pool_count));
+    if (!possible)
       return fail(error, SEMDNS_ERROR_SECTION, kTag, h.blocks_offset + 4ull * i,
                   "block entry %u is 0x%08x: value, class or pool range is impossible", i, entry);
   }
