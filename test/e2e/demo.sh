@@ -9,7 +9,12 @@ out=build/demo
 mkdir -p "$out"
 
 show() { # prints the command as a user would type it, then runs it
-  printf '\n\033[1m$ %s\033[0m\n' "${*//$bin\//}" >&2
+  local word line=
+  for word in "$@"; do
+    [[ $word == *[\ \'\"]* ]] && word="'$word'"
+    line+="${word//$bin\//} "
+  done
+  printf '\n\033[1m$ %s\033[0m\n' "${line% }" >&2
   "$@"
 }
 newer_than() { # true if $1 exists and is newer than every other argument
@@ -50,12 +55,14 @@ fi
 show $bin/inspect-artifact "$artifact"
 cat corpora/*/queries.jsonl >"$out/queries.jsonl"
 show $bin/evaluate-hierarchy "$artifact" --queries="$out/queries.jsonl"
+# In no training file: one that a keyword decides, one for the embedding, one that climbs to its
+# domain, one that nobody should take.
 show $bin/resolve-query @"$artifact" +short \
-  'how do I join two lists of dictionaries in python by a shared key' \
-  'which redistribution conditions does the apache license put on modified files' \
-  'what is the boiling point of bromine' \
-  'hmm'
-show $bin/resolve-query @"$artifact" +trace 'how do I undo the last commit without losing my changes'
+  'my goroutine blocks forever on a channel' \
+  'may I sell software under the gnu general public license' \
+  'who wrote that sonnet about summer' \
+  'hello there'
+show $bin/resolve-query @"$artifact" +trace 'which antibiotic treats pneumonia in adults'
 
 cat >&2 <<EOF
 
