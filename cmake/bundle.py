@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Makes an installed prefix self-contained: PREFIX/bin runs where no package of ours is installed.
 
-    bundle.py PREFIX
+    bundle.py PREFIX [FOLDER...]
 
 copies every shared library that the tools in PREFIX/bin need, beyond the C and C++ runtimes that any
 Debian 12 has, into PREFIX/lib/semdns/lib, the tools' run path (semdns_tool), with the licence of the
 package each comes from in PREFIX/share/doc/semdns/licences. Fails if a tool would still load one of
-them from elsewhere.
+them from elsewhere. FOLDERs: where else to look for libraries than where the loader does by itself.
 
 Why lib/semdns/lib: Debian's libLLVM looks for its own libraries in `$ORIGIN/../lib` only.
 """
@@ -24,10 +24,11 @@ def run(*command, **options):
     return subprocess.run(command, capture_output=True, text=True, check=True, **options).stdout
 
 
-def needed(executable):
+def needed(executable, folders=()):
     """soname -> the file that the loader takes, for all that `executable` needs, also indirectly."""
     found = {}
-    for line in run("ldd", executable).splitlines():
+    environment = dict(os.environ, LD_LIBRARY_PATH=":".join(folders))
+    for line in run("ldd", executable, env=environment).splitlines():
         words = line.split()
         if "not found" in line:
             sys.exit(f"bundle.py: {executable} needs {words[0]}, which is not on this machine")
@@ -52,8 +53,8 @@ def copy_licence(library, folder):
 
 
 def main():
-    if len(sys.argv) != 2 or not os.path.isdir(os.path.join(sys.argv[1], "bin")):
-        sys.exit("usage: bundle.py PREFIX   (a folder with bin/ in it)")
+    if len(sys.argv) < 2 or not os.path.isdir(os.path.join(sys.argv[1], "bin")):
+        sys.exit("usage: bundle.py PREFIX [FOLDER...]   (PREFIX: a folder with bin/ in it)")
     prefix = os.path.abspath(sys.argv[1])
     libraries = os.path.join(prefix, "lib", "semdns", "lib")
     os.makedirs(libraries, exist_ok=True)
@@ -61,7 +62,7 @@ def main():
 
     wanted = {}
     for tool in tools:
-        wanted.update(needed(tool))
+        wanted.update(needed(tool, sys.argv[2:]))
     for soname, path in sorted(wanted.items()):
         if os.path.dirname(os.path.realpath(path)) == os.path.realpath(libraries):
             continue  # an earlier run put it there
