@@ -1,6 +1,7 @@
 // build-hierarchy: compiles a zone tree into one frozen artifact.
 
 #include "lib/driver/build.h"
+#include "semdns/semdns.h"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -46,6 +47,7 @@ int main(int argc, char **argv) {
                "build-hierarchy"};
   app.footer(kEpilogue);
   app.get_formatter()->column_width(34);
+  app.set_version_flag("--version", std::string("build-hierarchy ") + semdns_version());
 
   semdns::driver::BuildOptions options;
   std::vector<std::string> fromExamples, targets, cubins;

@@ -2,6 +2,7 @@
 #include "lib/mine/mine.h"
 #include "lib/support/exit_codes.h"
 #include "lib/support/files.h"
+#include "semdns/semdns.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -46,6 +47,7 @@ void printKind(const char *name, const mine::KindSummary &kind, uint64_t words) 
 int main(int argc, char **argv) {
   CLI::App app(kHelp);
   app.footer(kExit);
+  app.set_version_flag("--version", std::string("mine-patterns ") + semdns_version());
   app.option_defaults()->always_capture_default();
   mine::Options options;
   std::string output, diagnosticsFormat = "text";
