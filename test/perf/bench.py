@@ -138,8 +138,8 @@ thresholds in this version.
 ## Time and size
 
 One pinned thread, cache off, distinct queries, each counted with its fastest repeat. Peer: fastText
-0.9.2 (Debian), word 2-grams, 100 dimensions, in the same process and run, queries in turns
-(`test/perf/peer_bench.cpp`). Absolute times hold for this machine only; the ratio travels better.
+0.9.2 (Debian), word 2-grams, 100 dimensions, in the same process and run (`test/perf/peer_bench.cpp`);
+passes alternate, so each begins with the other's data in the caches. Absolute times hold for this machine only; the ratio travels better.
 
 {time_table(results)}
 
