@@ -40,7 +40,7 @@ answers = {}
 
 # find_package
 project = os.path.join(work, "build")
-run("cmake", "-S", os.path.join(source, "project"), "-B", project, f"-DCMAKE_PREFIX_PATH={prefix}",
+run("cmake", "-G", "Ninja", "-S", os.path.join(source, "project"), "-B", project, f"-DCMAKE_PREFIX_PATH={prefix}",
     f"-DCMAKE_C_COMPILER={cc}", f"-DCMAKE_CXX_COMPILER={cxx}",
     "-DCMAKE_C_FLAGS=-Wall -Wextra -Wpedantic -Werror", "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Werror")
 run("cmake", "--build", project)
