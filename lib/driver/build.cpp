@@ -201,7 +201,8 @@ bool Builder::trainModel() {
                                        sections_.text.size());
   model_ = train::train(data, trainOptions, textSection, diags_, &report_);
   if (model_.embedding.dim == 0)
-    model_.embedding = {}; // no stage 2: what packing and compiling see must not differ in leftovers
+    model_
+        .embedding = {}; // no stage 2: what packing and compiling see must not differ in leftovers
   return phase("train");
 }
 
@@ -350,7 +351,13 @@ void Builder::summarise(const std::string &bytes) {
           input_.tree.engines.size(), model_.keywords.terms.size(), report_.examples, report_.rows,
           report_.dim, kernels_.size(), static_cast<double>(bytes.size()) / 1e6,
           static_cast<unsigned long long>(input_.spec.serial));
-  if (report_.inScope)
+  if (report_.inScope && !report_.answered)
+    fprintf(
+        stderr,
+        "held-out slice of %u: best guess right %.1f %%; too small to set thresholds by, so a zone "
+        "needs a confidence of one half (docs/architecture.md, \"Training\")\n",
+        report_.heldOut, 100.0 * report_.bestCorrect / report_.inScope);
+  else if (report_.inScope)
     fprintf(stderr,
             "held-out slice of %u: best guess right %.1f %%, answered below the root %.1f %%, "
             "misrouted %.1f %% (no guarantee: see docs/architecture.md, \"Training\")\n",

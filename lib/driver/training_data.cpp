@@ -11,7 +11,13 @@ namespace semdns::driver {
 
 namespace {
 
-std::string baseName(const std::string &path) { return path.substr(path.rfind('/') + 1); }
+/// The file's name for META, which holds UTF-8 only.
+std::string baseName(const std::string &path) {
+  std::string name = path.substr(path.rfind('/') + 1);
+  while (auto bad = firstInvalidUtf8(name))
+    name[*bad] = '?';
+  return name;
+}
 
 /// Content digest of a file or of a folder's files, in reading order.
 std::string contentDigest(const std::string &path, Diagnostics &diags) {

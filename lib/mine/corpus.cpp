@@ -326,6 +326,9 @@ private:
       fail(number, uint32_t(std::min<size_t>(e.byte, line.size())), "invalid JSON",
            "each line is one object: {\"text\": \"...\"}");
       return true;
+    } catch (const nlohmann::json::exception &) {
+      fail(number, 1, "a number is out of range", "write it as a string, or leave it out");
+      return true;
     }
     const auto text = row.is_object() ? row.find("text") : row.end();
     if (!row.is_object() || text == row.end() || !text->is_string()) {

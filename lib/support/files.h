@@ -17,8 +17,8 @@ std::optional<std::string> readFile(const std::string &path, std::string &error,
 
 /// Writes `bytes` to `path` ("-" is stdout) through a temporary file in the same folder: write,
 /// fsync, rename, fsync of the folder. Refuses to replace an existing file unless `force`.
-/// A device or pipe at `path` is written to as it is. Returns false and sets `error` on failure; then nothing is left behind and an existing file is
-/// as it was.
+/// A device or pipe at `path` is written to as it is. Returns false and sets `error` on failure;
+/// then nothing is left behind and an existing file is as it was.
 bool writeFileAtomically(const std::string &path, std::string_view bytes, bool force,
                          std::string &error);
 

@@ -102,7 +102,11 @@ void fill(const semdns_artifact &a, const semdns_kernel_answer &k, uint32_t stat
 
   out.zones[0] = out.zone;
   out.zone_count = 1;
-  for (uint32_t i = 0; i < k.top_count && out.zone_count < topK; ++i)
+  // Without evidence the classes' weights are the bias's alone: no candidates, no lead.
+  const bool evidence = !(k.flags & SEMDNS_KERNEL_NO_EVIDENCE);
+  if (!evidence)
+    out.margin = 0;
+  for (uint32_t i = 0; evidence && i < k.top_count && out.zone_count < topK; ++i)
     if (k.top_zone[i] != k.zone)
       setZone(a, k.top_zone[i], k.top_confidence[i], out.zones[out.zone_count++]);
 
@@ -132,6 +136,8 @@ uint32_t reasonOf(const semdns_kernel_answer &k, uint32_t stages) {
     return k.zone == k.best_zone ? SEMDNS_REASON_NONE : SEMDNS_REASON_LOW_CONFIDENCE;
   if (!stages)
     return SEMDNS_REASON_NO_STAGE;
+  if (k.hit_count)
+    return SEMDNS_REASON_LOW_CONFIDENCE; // keywords that contradict each other
   return k.word_count ? SEMDNS_REASON_NO_EVIDENCE : SEMDNS_REASON_EMPTY;
 }
 
@@ -169,9 +175,10 @@ semdns_status resolveOne(semdns_scratch *scratch, const semdns_query &query,
   }
   const Request r = request(a, query);
   a.kernel.route(&a.tables, &r.kernel, &scratch->kernel, &k);
-  const uint32_t status = k.stage == SEMDNS_KERNEL_STAGE_NONE ? SEMDNS_NOZONE
-                          : k.zone == k.best_zone             ? SEMDNS_ROUTED
-                                                              : SEMDNS_FALLBACK;
+  const bool nothing = k.stage == SEMDNS_KERNEL_STAGE_NONE && !k.hit_count;
+  const uint32_t status = nothing                 ? SEMDNS_NOZONE
+                          : k.zone == k.best_zone ? SEMDNS_ROUTED
+                                                  : SEMDNS_FALLBACK;
   fill(a, k, status, reasonOf(k, r.kernel.stages), r.topK, answer);
   return SEMDNS_OK;
 }

@@ -196,7 +196,17 @@ class Builds(ToolTest):
             self.assertIn(marker, out)
         run("build-hierarchy", f"--from-examples={examples}", "-o", self.folder / "x.sdna", "--targets=x86-64-v9", check=2)
 
+    def test_lost_output_is_no_success(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full")
+        with open("/dev/full", "w") as full:
+            process = subprocess.run([BIN / "build-hierarchy", f"--from-examples={self.examples()}", "--stop-after=zone"],
+                                     stdout=full, stderr=subprocess.PIPE)
+        self.assertEqual(process.returncode, 1, process.stderr)
+
     def test_usage_errors(self):
+        for wrong in ("--serial=-1", "--serial=99999999999999999999", "--name=", "--targets="):
+            run("build-hierarchy", f"--from-examples={self.examples()}", wrong, "-o", self.folder / "x", check=2)
         run("build-hierarchy", check=2)
         run("build-hierarchy", "--no-such-flag", check=2)
         examples = self.examples()

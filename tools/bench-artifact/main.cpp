@@ -1,4 +1,5 @@
 /// bench-artifact: how long a query takes, per kernel level, on one pinned thread.
+#include "lib/support/command_line.h"
 #include "lib/support/diagnostics.h"
 #include "lib/support/json_lines.h"
 #include "tools/count_allocations.h"
@@ -163,6 +164,8 @@ int main(int argc, char **argv) {
       ->check(CLI::Range(1u, 100000u));
   app.add_option("--seconds", seconds, "No further pass of a level after this long (default 10)")
       ->type_name("S");
+  if (!semdns::refuseEmptyOptions("bench-artifact", argc, argv))
+    return semdns::kUsage;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &e) {
@@ -229,7 +232,7 @@ int main(int argc, char **argv) {
       out["isas"][m.isa] = toJson(m);
     out["isas_not_runnable_here"] = absent;
     std::printf("%s\n", out.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
-    return std::fflush(stdout) ? kRejected : kDone;
+    return endOutput("bench-artifact", kDone);
   }
   std::printf("%s: %zu distinct queries (%zu duplicates dropped), one pinned thread, no cache\n\n",
               path.c_str(), rows.size(), given - rows.size());
@@ -245,5 +248,5 @@ int main(int argc, char **argv) {
               100 * static_cast<double>(best.stageCount[1]) / n,
               100 * static_cast<double>(best.stageCount[2]) / n,
               100 * static_cast<double>(best.stageCount[0]) / n);
-  return std::fflush(stdout) ? kRejected : kDone;
+  return endOutput("bench-artifact", kDone);
 }

@@ -1,9 +1,11 @@
 // build-hierarchy: compiles a zone tree into one frozen artifact.
 
 #include "lib/driver/build.h"
+#include "lib/support/command_line.h"
 #include "semdns/semdns.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -61,13 +63,15 @@ int main(int argc, char **argv) {
   app.add_flag("-f,--force", options.force, "replace an existing output");
   app.add_option("-j,--jobs", options.threads, "threads (default: all cores); same bytes for any");
   app.add_option("--name", options.name, "name of the artifact (default: the spec's)");
-  app.add_option("--serial", options.serial, "content version (default: the spec's, else 1)");
+  app.add_option("--serial", options.serial, "content version (default: the spec's, else 1)")
+      ->check(semdns::checkUnsigned);
   app.add_option("--targets", targets,
                  "kernel levels, comma-separated (default: "
                  "x86-64-v2,x86-64-v3,x86-64-v4,x86-64-v4+vnni,ptx)");
   app.add_option("--cubin", cubins, "also assemble for these GPUs, e.g. sm_90 (needs ptxas)");
   app.add_option("--encoder", encoder, "sentence encoder for stage 3 (not in this version)");
-  app.add_option("--seed", options.seed, "seed of the held-out split and samplers (default 1)");
+  app.add_option("--seed", options.seed, "seed of the held-out split and samplers (default 1)")
+      ->check(semdns::checkUnsigned);
   app.add_option("--dump-spec", options.dumpSpec, "write the spec, as derived, to this file");
   app.add_option("--dump-ir-to", options.dumpIrTo, "write the IR after each phase to this folder");
   app.add_option("--stop-after", options.stopAfter, "stop behind a phase; prints its IR on stdout")
@@ -78,6 +82,8 @@ int main(int argc, char **argv) {
       ->check(CLI::IsMember({"text", "json"}));
   app.add_flag("-q,--quiet", options.quiet, "no summary");
 
+  if (!semdns::refuseEmptyOptions("build-hierarchy", argc, argv))
+    return semdns::kUsage;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &e) {
@@ -101,5 +107,8 @@ int main(int argc, char **argv) {
     return usage("--root-label goes with --from-examples (in a spec, label rows \"/\")");
   if (options.output.empty() && options.stopAfter.empty() && options.dumpSpec.empty())
     return usage("say where the artifact goes: -o FILE");
-  return semdns::driver::build(options);
+  if (std::find(options.fromExamples.begin(), options.fromExamples.end(), "-") !=
+      options.fromExamples.end())
+    return usage("--from-examples=-: examples are read more than once; give a file");
+  return semdns::endOutput("build-hierarchy", semdns::driver::build(options));
 }

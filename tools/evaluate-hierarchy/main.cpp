@@ -1,5 +1,6 @@
 /// evaluate-hierarchy: how right an artifact is on labelled queries, and whether that is enough.
 #include "lib/eval/evaluate.h"
+#include "lib/support/command_line.h"
 #include "tools/open_artifact.h"
 
 #include <CLI/CLI.hpp>
@@ -109,6 +110,8 @@ int main(int argc, char **argv) {
   app.add_option("--isa", options.isa, "Force a kernel level, such as portable or x86-64-v3")
       ->type_name("NAME");
   app.add_flag("--data-only", options.dataOnly, "Map no native code");
+  if (!semdns::refuseEmptyOptions("evaluate-hierarchy", argc, argv))
+    return semdns::kUsage;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &e) {

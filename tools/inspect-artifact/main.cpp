@@ -1,4 +1,5 @@
 /// inspect-artifact: what is in a semdns file, and whether it is what it says.
+#include "lib/support/command_line.h"
 #include "lib/support/diagnostics.h"
 #include "lib/support/files.h"
 #include "runtime/artifact/source.h"
@@ -188,6 +189,8 @@ int main(int argc, char **argv) {
   app.add_flag("--zones", allZones, "List all zones, however many");
   app.add_option("--section", section, "Write the section's content to stdout, decompressed")
       ->type_name("TAG[:TARGET]");
+  if (!semdns::refuseEmptyOptions("inspect-artifact", argc, argv))
+    return semdns::kUsage;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &e) {

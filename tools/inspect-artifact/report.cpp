@@ -408,7 +408,7 @@ std::string jsonReport(const File &file, const std::optional<Verified> &verified
     checks["levels"] = verified->levels;
   }
   out["verified"] = std::move(checks);
-  return out.dump(2) + "\n";
+  return out.dump(2, ' ', false, decltype(out)::error_handler_t::replace) + "\n";
 }
 
 } // namespace semdns::inspect

@@ -1,5 +1,6 @@
 /// mine-patterns: what is typical of a domain's texts, as a pattern library.
 #include "lib/mine/mine.h"
+#include "lib/support/command_line.h"
 #include "lib/support/exit_codes.h"
 #include "lib/support/files.h"
 #include "semdns/semdns.h"
@@ -83,9 +84,12 @@ int main(int argc, char **argv) {
                    ? std::string("0, or 1024 to 16777216 bytes")
                    : std::string();
       });
-  app.add_option("--serial", options.serial, "content serial of the library");
+  app.add_option("--serial", options.serial, "content serial of the library")
+      ->check(semdns::checkUnsigned);
   app.add_option("--diagnostics", diagnosticsFormat, "text or json, on stderr")
       ->check(CLI::IsMember({"text", "json"}));
+  if (!semdns::refuseEmptyOptions("mine-patterns", argc, argv))
+    return semdns::kUsage;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &e) {
@@ -121,7 +125,7 @@ int main(int argc, char **argv) {
 
   // With -o - the library itself is on stdout.
   if (output == "-")
-    return kDone;
+    return endOutput("mine-patterns", kDone);
   const uint64_t words = library->wordCount;
   if (json) {
     const nlohmann::ordered_json object = {
@@ -143,7 +147,7 @@ int main(int argc, char **argv) {
     std::printf(
         "%s\n",
         object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
-    return kDone;
+    return endOutput("mine-patterns", kDone);
   }
   std::printf("%s: %llu documents, %.1f MB, %llu words (%llu distinct)", options.domain.c_str(),
               static_cast<unsigned long long>(library->documentCount),
@@ -159,5 +163,5 @@ int main(int argc, char **argv) {
   printKind("phrases", summary.phrases, words);
   std::printf("%-10s %7zu  bytes of zstd dictionary\n", "dictionary", library->dictionary.size());
   std::printf("%s: %.1f kB\n", output.c_str(), double(bytes.size()) / 1e3);
-  return kDone;
+  return endOutput("mine-patterns", kDone);
 }

@@ -1,4 +1,5 @@
 /// resolve-query: asks an artifact where texts belong, and answers like dig.
+#include "lib/support/command_line.h"
 #include "lib/support/diagnostics.h"
 #include "lib/support/files.h"
 #include "lib/support/json_lines.h"
@@ -293,6 +294,13 @@ int main(int argc, char **argv) {
     }
     if (argument.size() > 1 && argument[0] == '@' && options.artifact.empty()) {
       options.artifact = argument.substr(1);
+    } else if (argument.size() > 1 && argument[0] == '@') {
+      return usage("two artifacts, @" + options.artifact + " and " + argument +
+                   " (a text that begins so goes behind --)");
+    } else if (argument == "--context=") {
+      options.context.clear(); // no conversation so far is a fine thing to say
+    } else if (isEmptyOption(argument)) {
+      return usage(argument + " has no value; give one, or leave the option out");
     } else if (argument.size() > 1 && argument[0] == '+' &&
                argument.find_first_not_of("abcdefghijklmnopqrstuvwxyz", 1) == std::string::npos) {
       if (argument == "+short")
@@ -302,7 +310,7 @@ int main(int argc, char **argv) {
       else if (argument == "+json")
         options.json = true;
       else
-        return usage("no mode is called '" + argument + "' " +
+        return usage("no mode is called '" + argument + "'; " +
                      didYouMean(argument, {"+short", "+trace", "+json"}) +
                      " (a text that begins so goes behind --)");
     } else {
@@ -363,7 +371,7 @@ int main(int argc, char **argv) {
   if (!options.input.empty()) {
     Diagnostics diagnostics;
     const std::vector<LabelledText> rows =
-        readJsonLines(options.input, /*requireLabel=*/false, diagnostics);
+        readJsonLines(options.input, /*requireLabel=*/false, diagnostics, BadText::Keep);
     diagnostics.print(stderr);
     if (diagnostics.hasErrors())
       return kRejected;
@@ -376,9 +384,5 @@ int main(int argc, char **argv) {
     good = answerStdin(session);
   }
   session.flush(true);
-  if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
-    std::perror("resolve-query: stdout");
-    return kRejected;
-  }
-  return good ? kDone : kInternal;
+  return endOutput("resolve-query", good ? kDone : kInternal);
 }

@@ -10,10 +10,10 @@
  *
  *     semdns_keyw_header
  *     semdns_word_bucket words[word_buckets]   word hash -> word id (1..word_count)
- *     uint32_t roots[word_count + 1]           state after the word from state 0, 0 if none; [0] =
- * 0 semdns_keyw_state states[state_count + 1] numbered breadth first; the last one only ends ranges
- *     semdns_keyw_edge edges[edge_count]       grouped by state, sorted by word; state 0 has none
- * here uint32_t outputs[output_count]           term numbers, grouped by the state they end in
+ *     uint32_t roots[word_count + 1]           state after the word from state 0, else 0; [0] is 0
+ *     semdns_keyw_state states[state_count + 1]  breadth first; the last one only ends ranges
+ *     semdns_keyw_edge edges[edge_count]       grouped by state, sorted by word; state 0: none
+ *     uint32_t outputs[output_count]           term numbers, grouped by the state they end in
  *     semdns_term terms[term_count]
  *     char strings[string_bytes]               the terms as written, for `+trace` and inspection
  *

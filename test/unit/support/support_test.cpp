@@ -1,4 +1,5 @@
 // Files, diagnostics and JSON lines: what every tool leans on.
+#include "lib/support/command_line.h"
 #include "lib/support/diagnostics.h"
 #include "lib/support/files.h"
 #include "lib/support/json_lines.h"
@@ -101,6 +102,34 @@ TEST(JsonLines, ReadsRowsAndLocatesEveryBadOne) {
   EXPECT_EQ(diags.all()[0].where.line, 3u);
   EXPECT_EQ(diags.all()[2].where.line, 6u);
   EXPECT_EQ(diags.all()[2].where.column, 10u); // byte of the line
+}
+
+TEST(JsonLines, KeepsDirtyTextWhereAskedTo) {
+  Diagnostics diags;
+  auto rows = parseJsonLines("{\"text\":\"a\xff\xc3 b\"}\n{\"text\":\"x\\ud800y \\\\ud800\"}\n"
+                             "{\"text\":\"\\ud83d\\ude00\"}\n",
+                             "f", false, diags, BadText::Keep);
+  EXPECT_FALSE(diags.hasErrors());
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0].text, "a\xff\xc3 b");
+  EXPECT_EQ(rows[1].text, "x\xffy \\ud800");
+  EXPECT_EQ(rows[2].text, "\xf0\x9f\x98\x80");
+}
+
+TEST(JsonLines, NumbersOutOfRangeAreErrorsNotAborts) {
+  Diagnostics diags;
+  EXPECT_TRUE(parseJsonLines("{\"text\":\"a\",\"score\":1e999}", "f", false, diags).empty());
+  EXPECT_EQ(diags.errorCount(), 1u);
+}
+
+TEST(CommandLine, UnsignedNumbers) {
+  EXPECT_EQ(checkUnsigned("0"), "");
+  EXPECT_EQ(checkUnsigned("18446744073709551615"), "");
+  for (const char *bad : {"", "-1", "18446744073709551616", "1e3", " 1", "x"})
+    EXPECT_NE(checkUnsigned(bad), "") << bad;
+  EXPECT_TRUE(isEmptyOption("--name="));
+  EXPECT_FALSE(isEmptyOption("--name=x="));
+  EXPECT_FALSE(isEmptyOption("name="));
 }
 
 TEST(JsonLines, SplitsAtLineFeedOnly) {
