@@ -1,5 +1,5 @@
 /* Hashes of words and features: part of the artifact format, since tables are built from them.
- * Plain C++ without dependencies: compiled into the runtime, the trainer and kernel bitcode alike. */
+ * Plain C++ without dependencies: compiled into the runtime, the trainer and kernel bitcode. */
 #ifndef SEMDNS_KERNELS_HASH_H
 #define SEMDNS_KERNELS_HASH_H
 

@@ -18,8 +18,7 @@ typedef struct uk_counts {
 } uk_counts;
 
 #define UK_MAX_CHARS (SEMDNS_MAX_FEATURES / 2)
-#define UK_SYMBOLS 64u /* symbols of one word that are held at a time; longer words slide through  \
-                        */
+#define UK_SYMBOLS 64u /* symbols of one word held at a time; longer words slide through */
 #define UK_SLACK 8u    /* at least the longest n-gram: windows may look beyond the last symbol */
 
 typedef struct uk_state {

@@ -1,6 +1,6 @@
 /// \file What training yields and packing and compilation consume: the model of stages 1 and 2, and
-/// the acceptance data, before any byte layout. Everything is in its final integer form: packing and
-/// compiling only rearrange it.
+/// the acceptance data, before any byte layout. Everything is in its final integer form: packing
+/// and compiling only rearrange it.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,7 @@ struct EmbeddingModel {
 struct RoutingModel {
   KeywordModel keywords;
   EmbeddingModel embedding;
-  std::vector<uint32_t> classZone; ///< [classes] ascending zone numbers; 0 only for the root's class
+  std::vector<uint32_t> classZone; ///< [classes] ascending zone numbers; 0: the root's class only
   std::vector<uint32_t> threshold; ///< [zones] Q16; threshold[0] = 0
 };
 
