@@ -234,6 +234,25 @@ llvm::Expected<const target::IsaTraits *> traitsOf(const KernelSpec &spec) {
   return fail("this version does not compile for level " + llvm::Twine(unsigned(spec.isa)));
 }
 
+/// A program as an object file for one level, both symbols ending in `suffix`; empty when
+/// options->stopAfter asked for an earlier end.
+llvm::Expected<std::string> compileObject(mlir::ModuleOp routeModule, const KernelSpec &spec,
+                                          const target::IsaTraits &isa, const std::string &suffix,
+                                          const DumpOptions *options) {
+  auto machine = makeMachine(isa);
+  if (!machine)
+    return machine.takeError();
+  llvm::LLVMContext llvmContext;
+  auto module = makeModule(routeModule, spec, isa, **machine, llvmContext, options);
+  if (!module)
+    return module.takeError();
+  if (!*module)
+    return std::string();
+  (*module)->getFunction(kRoute)->setName(kRoute + suffix);
+  (*module)->getGlobalVariable(kInfo)->setName(kInfo + suffix);
+  return makeObject(**module, **machine, options);
+}
+
 } // namespace
 
 void registerDialects(mlir::DialectRegistry &registry) {
@@ -247,18 +266,9 @@ llvm::Expected<std::string> compileKernel(mlir::ModuleOp routeModule, const Kern
   auto isa = traitsOf(spec);
   if (!isa)
     return isa.takeError();
-  auto machine = makeMachine(**isa);
-  if (!machine)
-    return machine.takeError();
-  llvm::LLVMContext llvmContext;
-  auto module = makeModule(routeModule, spec, **isa, **machine, llvmContext, options);
-  if (!module)
-    return module.takeError();
-  if (!*module)
-    return std::string();
-  auto object = makeObject(**module, **machine, options);
-  if (!object)
-    return object.takeError();
+  auto object = compileObject(routeModule, spec, **isa, "", options);
+  if (!object || object->empty())
+    return object;
   Step step(options, "link");
   auto shared = linkKernel(*object);
   if (!shared)
@@ -273,22 +283,11 @@ llvm::Expected<std::string> emitObject(mlir::ModuleOp routeModule, const KernelS
   auto isa = traitsOf(spec);
   if (!isa)
     return isa.takeError();
-  auto machine = makeMachine(**isa);
-  if (!machine)
-    return machine.takeError();
-  llvm::LLVMContext llvmContext;
-  auto module = makeModule(routeModule, spec, **isa, **machine, llvmContext, options);
-  if (!module)
-    return module.takeError();
-  if (!*module)
-    return std::string();
   std::string suffix = "_" + (*isa)->name.str();
   for (char &c : suffix)
     if (!llvm::isAlnum(c))
       c = '_';
-  (*module)->getFunction(kRoute)->setName(kRoute + suffix);
-  (*module)->getGlobalVariable(kInfo)->setName(kInfo + suffix);
-  return makeObject(**module, **machine, options);
+  return compileObject(routeModule, spec, **isa, suffix, options);
 }
 
 } // namespace semdns::codegen

@@ -3,6 +3,7 @@
 #include "lib/codegen/codegen.h"
 #include "lib/passes/import.h"
 #include "lib/passes/passes.h"
+#include "test/runs_here.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Pass/PassManager.h"
@@ -17,21 +18,6 @@ namespace {
 [[noreturn]] void die(const std::string &why) {
   std::fprintf(stderr, "test/diff: %s\n", why.c_str());
   std::abort();
-}
-
-bool runsHere(semdns_isa isa) {
-  switch (isa) {
-  case SEMDNS_ISA_X86_64_V2:
-    return __builtin_cpu_supports("x86-64-v2");
-  case SEMDNS_ISA_X86_64_V3:
-    return __builtin_cpu_supports("x86-64-v3");
-  case SEMDNS_ISA_X86_64_V4:
-    return __builtin_cpu_supports("x86-64-v4");
-  case SEMDNS_ISA_X86_64_V4_VNNI:
-    return __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vnni");
-  default:
-    return false;
-  }
 }
 
 /// The route module that all levels start from.
@@ -63,7 +49,7 @@ std::vector<Kernel> compileKernels(const test::TestModel &model, uint32_t bucket
   auto module = makeProgram(context, model, bucketCount);
   std::vector<Kernel> kernels;
   for (const target::IsaTraits &isa : target::allIsas()) {
-    if (!runsHere(isa.isa))
+    if (!test::runsHere(isa.isa))
       continue;
     codegen::KernelSpec spec;
     spec.isa = isa.isa;

@@ -2,6 +2,7 @@
 // level's expansion of route.dot4, LLVM and lld, and is run where the CPU allows.
 #include "lib/codegen/codegen.h"
 #include "semdns/format/gpu.h"
+#include "test/runs_here.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/InitAllDialects.h"
@@ -65,21 +66,6 @@ mlir::OwningOpRef<mlir::ModuleOp> parse(mlir::MLIRContext &context, int bias) {
   return mlir::parseSourceString<mlir::ModuleOp>(text, &context);
 }
 
-bool runsHere(semdns_isa isa) {
-  switch (isa) {
-  case SEMDNS_ISA_X86_64_V2:
-    return __builtin_cpu_supports("x86-64-v2");
-  case SEMDNS_ISA_X86_64_V3:
-    return __builtin_cpu_supports("x86-64-v3");
-  case SEMDNS_ISA_X86_64_V4:
-    return __builtin_cpu_supports("x86-64-v4");
-  case SEMDNS_ISA_X86_64_V4_VNNI:
-    return __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vnni");
-  default:
-    return false;
-  }
-}
-
 struct Loaded {
   explicit Loaded(const std::string &elf) {
     char path[] = "/tmp/semdns-test-XXXXXX";
@@ -134,7 +120,7 @@ TEST_F(Codegen, EveryLevelComputesTheSameScores) {
       std::string elf = compile(*module, spec);
       ASSERT_FALSE(elf.empty());
       EXPECT_EQ(elf, compile(*module, spec)) << "not deterministic";
-      if (!runsHere(isa.isa))
+      if (!test::runsHere(isa.isa))
         continue;
       Loaded library(elf);
       ASSERT_TRUE(library.handle);
