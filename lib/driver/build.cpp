@@ -72,7 +72,8 @@ private:
   bool trainModel();
   bool packSections();
   bool compile();
-  std::string assemble(const std::vector<pack::GoldQuery> &gold) const;
+  /// The file with these sections; `gold` may be empty.
+  std::string assemble(const std::string &gold) const;
   ExitCode proveAndWrite();
   void warnAboutSerial(const std::string &bytes);
   void summarise(const std::string &bytes);
@@ -285,7 +286,7 @@ bool Builder::compile() {
   return phase("compile") && ok;
 }
 
-std::string Builder::assemble(const std::vector<pack::GoldQuery> &gold) const {
+std::string Builder::assemble(const std::string &gold) const {
   pack::ArtifactWriter writer(SEMDNS_KIND_HIERARCHY, input_.spec.serial);
   auto data = [&](uint32_t tag, uint32_t version, const std::string &bytes) {
     writer.add(tag, 0, version, SEMDNS_SECTION_CRITICAL, 0, SEMDNS_SECTION_ALIGN, bytes);
@@ -305,12 +306,8 @@ std::string Builder::assemble(const std::vector<pack::GoldQuery> &gold) const {
     else
       writer.add(kernel.tag, kernel.target, SEMDNS_KGPU_VERSION, 0, sections_.layout,
                  SEMDNS_SECTION_ALIGN, kernel.bytes);
-  if (!gold.empty()) {
-    std::string why;
-    auto bytes = pack::buildGoldSection(gold, why);
-    if (bytes)
-      data(SEMDNS_TAG_GOLD, SEMDNS_GOLD_VERSION, *bytes);
-  }
+  if (!gold.empty())
+    data(SEMDNS_TAG_GOLD, SEMDNS_GOLD_VERSION, gold);
   return writer.finish();
 }
 
@@ -401,7 +398,16 @@ ExitCode Builder::proveAndWrite() {
   }
   if (failed)
     return finish(kNegative);
-  std::string bytes = assemble(answers);
+  std::string gold;
+  if (!answers.empty()) {
+    auto section = pack::buildGoldSection(answers, why);
+    if (!section) {
+      error(why);
+      return rejected();
+    }
+    gold = std::move(*section);
+  }
+  std::string bytes = assemble(gold);
   // The very bytes that are written have been opened and asked.
   std::vector<pack::GoldQuery> again;
   std::vector<std::string> tests(queries.begin(),
