@@ -122,7 +122,7 @@ std::optional<std::string> buildAcceptanceSection(const RoutingModel &model,
   header.zone_parent_offset = bytes.append(parent);
   header.zone_class_begin_offset = bytes.append(ranges->begin);
   header.zone_class_end_offset = bytes.append(ranges->end);
-  header.zone_threshold_offset = bytes.append(model.threshold);
+  header.zone_threshold_offset = bytes.append(model.acceptance.threshold);
   return bytes.finish(header);
 }
 

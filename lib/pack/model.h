@@ -38,12 +38,38 @@ struct EmbeddingModel {
   uint32_t gain = 1;            ///< see docs/architecture.md, "Arithmetic"
 };
 
+/// What a stage's scores must reach ("Arithmetic", Acceptance). Set by calibration; data, not code.
+struct Acceptance {
+  std::vector<uint32_t> threshold; ///< [zones] Q16; threshold[0] = 0
+  int32_t rootOdds = INT32_MIN;    ///< 1/256 bit; below it the root answers. INT32_MIN: never
+};
+
+/// When stage 2 answers by itself although there is a stage 3.
+struct Guard {
+  uint32_t confidence = 65537;    ///< Q16 of the best zone; 65537: never
+  int32_t odds = INT32_MIN;       ///< and at least these odds against the root's class
+  int32_t rejectOdds = INT32_MIN; ///< odds below it: the root answers. INT32_MIN: never
+};
+
+/// Stage 3's head over [the encoder's embedding, stage 2's logits].
+struct EncoderHead {
+  uint32_t width = 0;          ///< of the encoder's embedding; 0: no stage 3
+  std::vector<int8_t> classes; ///< [classes][width] row-major, -127..127
+  std::vector<int32_t> bias;   ///< [classes] 1/256 bit
+  uint32_t gain = 1;           ///< 1..2^24-1, see docs/architecture.md, "Arithmetic"
+  uint32_t mix = 0;            ///< Q16 weight of stage 2's logits, at most 16 * 65536
+  Acceptance acceptance;
+  bool present() const { return width != 0; }
+};
+
 /// The whole routing model of a tree with zones in preorder (spec::ZoneTree).
 struct RoutingModel {
   KeywordModel keywords;
   EmbeddingModel embedding;
   std::vector<uint32_t> classZone; ///< [classes] ascending zone numbers; 0: the root's class only
-  std::vector<uint32_t> threshold; ///< [zones] Q16; threshold[0] = 0
+  Acceptance acceptance;           ///< of stage 2 where it has the last word
+  Guard guard;
+  EncoderHead head;
 };
 
 } // namespace semdns::pack

@@ -24,7 +24,7 @@ std::optional<ClassRanges> classRanges(const RoutingModel &model, const spec::Zo
   bool rising = std::adjacent_find(classZone.begin(), classZone.end(),
                                    std::greater_equal<uint32_t>()) == classZone.end();
   if (!rising || (!classZone.empty() && classZone.back() >= zones) ||
-      model.threshold.size() != zones || model.threshold[0] != 0) {
+      model.acceptance.threshold.size() != zones || model.acceptance.threshold[0] != 0) {
     error = "the routing model's classes or thresholds do not fit the zone tree";
     return std::nullopt;
   }
@@ -71,7 +71,7 @@ std::optional<std::string> buildZonesSection(const RoutingModel &model, const sp
     zone.class_end = ranges->end[i];
     bool hasClass = zone.class_begin < zone.class_end && model.classZone[zone.class_begin] == i;
     zone.own_class = hasClass ? zone.class_begin : SEMDNS_NONE;
-    zone.threshold = model.threshold[i];
+    zone.threshold = model.acceptance.threshold[i];
     zone.ttl = from.ttl;
     zone.flags = from.flags;
     zone.engine_begin = static_cast<uint32_t>(refs.size());

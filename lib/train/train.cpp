@@ -426,7 +426,7 @@ void Trainer::calibrate(const Quantised &model, pack::RoutingModel &out) {
                        std::to_string(options_.alpha) + "; the strictest one misroutes " +
                        std::to_string(misrouted) + " of " + std::to_string(climbs.size()),
                    "more or cleaner examples, or a larger alpha");
-  std::fill(out.threshold.begin() + 1, out.threshold.end(), threshold);
+  std::fill(out.acceptance.threshold.begin() + 1, out.acceptance.threshold.end(), threshold);
   if (report_) {
     report_->answered = answered;
     report_->misrouted = misrouted;
@@ -506,8 +506,8 @@ pack::RoutingModel Trainer::run() {
                  "split the tree, or leave the smallest zones to their parents");
     return out;
   }
-  out.threshold.assign(data_.zones.size(), kDefaultThreshold);
-  out.threshold[0] = 0;
+  out.acceptance.threshold.assign(data_.zones.size(), kDefaultThreshold);
+  out.acceptance.threshold[0] = 0;
   ownTerms_ = termsOf(data_.keywords, text_, diags_);
   std::vector<Keyword> written;
   std::copy_if(data_.keywords.begin(), data_.keywords.end(), std::back_inserter(written),

@@ -15,6 +15,7 @@
 #include "lib/support/diagnostics.h"
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -35,10 +36,23 @@ enum class ExampleKind : uint8_t {
   Pattern,  ///< a pattern of a library: a short pseudo-text, trains only
 };
 
+/// What an example is used for. Train: fits the model. Tune: chooses sharpness, mix, guards and
+/// grids; may be trained on afterwards where that leaves the choice sound. Calibrate: untouched by
+/// train(), which must not read it; lib/calibrate alone does.
+enum class Part : uint8_t { Train, Tune, Calibrate };
+
 struct Example {
   std::string text;
   uint32_t zone = 0; ///< zone 0: texts that belong to no zone below the root (`--root-label`)
   ExampleKind kind = ExampleKind::Labelled;
+  Part part = Part::Train;
+};
+
+/// The encoder as training sees it: texts in, embeddings out.
+struct Teacher {
+  uint32_t width = 0; ///< 0: no encoder; stages 1 and 2 learn from labels alone
+  /// [texts][width], each of unit length; cached by the caller (lib/encoder/cache.h). Deterministic.
+  std::function<std::vector<float>(std::span<const std::string> texts)> embed;
 };
 
 /// A term of stage 1, from the spec (`keyword:`) or from a pattern library. It is also a
@@ -54,7 +68,14 @@ struct TrainingData {
   std::vector<Zone> zones;
   std::vector<Example> examples;
   std::vector<Keyword> keywords;
+  std::vector<std::string> unlabelled; ///< `--unlabelled=F` and corpora: texts for the teacher to judge
+  Teacher teacher;
 };
+
+/// Marks Labelled (and Snippet) examples Tune or Calibrate by seed: of each zone's rows, so that
+/// every zone with few rows keeps them for training; rows whose words occur in another part stay
+/// together. `calibrate` false: the user brings `--calibration=F`, only Tune is cut.
+void splitExamples(TrainingData &data, uint64_t seed, bool calibrate);
 
 struct TrainOptions {
   unsigned threads = 1; ///< changes the time, never the result

@@ -122,7 +122,7 @@ std::string digestOf(const pack::RoutingModel &m) {
   put(e.norms);
   put(e.classes);
   put(m.classZone);
-  put(m.threshold);
+  put(m.acceptance.threshold);
   for (const pack::Term &term : m.keywords.terms) {
     put(term.words);
     put(std::vector<uint32_t>{term.zone, term.weight});
@@ -230,7 +230,7 @@ int main(int argc, char **argv) {
       for (size_t c = 0; c < weights.size(); ++c)
         if (model.classZone[c] >= zone && model.classZone[c] < tree.zones[zone].subtreeEnd)
           inside += weights[c];
-      if (inside * 65536 / sum >= model.threshold[zone])
+      if (inside * 65536 / sum >= model.acceptance.threshold[zone])
         break;
       zone = tree.zones[zone].parent;
     }
@@ -268,7 +268,7 @@ int main(int argc, char **argv) {
       "  %u rows x %u, %u classes, %.1f features a text, gain %u, threshold %u, %.1f s; held "
       "out: %u of %u right, %u misrouted of %u answered\n",
       report.rows, report.dim, report.classes, double(features) / double(testRows.size()), e.gain,
-      model.threshold.size() > 1 ? model.threshold[1] : 0, took, report.bestCorrect, report.inScope,
+      model.acceptance.threshold.size() > 1 ? model.acceptance.threshold[1] : 0, took, report.bestCorrect, report.inScope,
       report.misrouted, report.answered);
   std::printf("  model %s\n", digestOf(model).c_str());
   return 0;

@@ -34,7 +34,7 @@ std::string zonesSection() {
     tree.zones.push_back(zone);
   }
   pack::RoutingModel model;
-  model.threshold.assign(kZones, 0);
+  model.acceptance.threshold.assign(kZones, 0);
   std::string error;
   auto bytes = pack::buildZonesSection(model, tree, error);
   EXPECT_TRUE(bytes) << error;

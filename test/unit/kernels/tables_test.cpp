@@ -63,7 +63,7 @@ void smallTree(spec::ZoneTree &tree, pack::RoutingModel &model, bool full) {
   }
   if (full)
     model.classZone = {0, 1, 3, 4};
-  model.threshold = {0, 100, 200, 300, 0xffffffffu};
+  model.acceptance.threshold = {0, 100, 200, 300, 0xffffffffu};
 }
 
 TEST(Tables, EveryFeatureIsFoundAndNoOther) {

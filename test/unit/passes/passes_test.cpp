@@ -38,7 +38,7 @@ void addSubtree(Model &model, Random &random, uint32_t parent, uint32_t depth) {
   }
   model.tree.zones.push_back(zone);
   // Few distinct values, so that equal thresholds and thresholds of 0 are common.
-  model.routing.threshold.push_back(depth == 0 ? 0 : below(random, 4) * 16000);
+  model.routing.acceptance.threshold.push_back(depth == 0 ? 0 : below(random, 4) * 16000);
   if (below(random, 3) == 0)
     model.routing.classZone.push_back(number);
   if (depth != 0)
@@ -130,7 +130,7 @@ TEST_F(Passes, ClimbsEndWhereTheyDoOnTheWholeTree) {
         auto end = std::lower_bound(homes.begin(), homes.end(), zones[expected].subtreeEnd) -
                    homes.begin();
         if (confidence(static_cast<size_t>(begin), static_cast<size_t>(end)) >=
-            model.routing.threshold[expected])
+            model.routing.acceptance.threshold[expected])
           break;
         expected = zones[expected].parent;
       }
@@ -200,7 +200,7 @@ TEST_F(Passes, ImportShowsTheHeaviestTermsAndCountsTheRest) {
   model.tree.zones[1].parent = 0;
   model.tree.zones[1].levels = {"comp.sys & more"}; // what label files may hold
   model.tree.zones[1].subtreeEnd = 2;
-  model.routing.threshold = {0, 5};
+  model.routing.acceptance.threshold = {0, 5};
   for (uint32_t i = 0; i < 20; ++i)
     model.routing.keywords.terms.push_back({{i + 1}, "w" + std::to_string(i), 1, i + 1});
   auto module = import(model);
@@ -232,7 +232,7 @@ TEST_F(Passes, ImportRefusesModelsThatDoNotFitTheTree) {
     good = randomModel(seed);
   ASSERT_TRUE(import(good));
   Model bad = good;
-  bad.routing.threshold.pop_back();
+  bad.routing.acceptance.threshold.pop_back();
   refused(bad, "the model has thresholds for");
   bad = good;
   bad.routing.classZone.back() = static_cast<uint32_t>(bad.tree.zones.size());
@@ -241,7 +241,7 @@ TEST_F(Passes, ImportRefusesModelsThatDoNotFitTheTree) {
   bad.routing.keywords.terms.back().zone = 9999;
   refused(bad, "belongs to zone 9999, which does not exist");
   bad = good;
-  bad.routing.threshold.back() = 70000;
+  bad.routing.acceptance.threshold.back() = 70000;
   refused(bad, "threshold is 70000, must be 0..65536");
   bad = good;
   bad.routing.embedding.dim = 24;

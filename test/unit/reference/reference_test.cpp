@@ -144,7 +144,7 @@ void handTree(spec::ZoneTree &tree, pack::RoutingModel &model) {
   zone(2, 0, 1, 4, "law.", "law");
   zone(3, 2, 2, 4, "tax.law.", "law/tax");
   model.classZone = {1, 3};
-  model.threshold = {0, 35000, 40000, 65000};
+  model.acceptance.threshold = {0, 35000, 40000, 65000};
 }
 
 uint64_t word(std::string_view text) { return text::splitWords(textSection(), text).at(0).hash; }

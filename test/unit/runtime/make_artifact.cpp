@@ -215,7 +215,7 @@ TestModel makeModel(const ModelOptions &options, std::string textSection) {
         model.classZone.push_back(z);
     }
   for (uint32_t z = 0; z < zones; ++z)
-    model.threshold.push_back(z ? 15000 + below(random, 40000) : 0);
+    model.acceptance.threshold.push_back(z ? 15000 + below(random, 40000) : 0);
 
   std::set<std::string> words;
   const size_t wanted = std::max<size_t>(model.classZone.size(), 4) * options.wordsPerClass;

@@ -77,8 +77,8 @@ std::pair<uint32_t, uint32_t> guess(const pack::RoutingModel &model, std::string
 
 void expectWellFormed(const pack::RoutingModel &m, size_t zones) {
   const pack::EmbeddingModel &e = m.embedding;
-  ASSERT_EQ(m.threshold.size(), zones);
-  EXPECT_EQ(m.threshold[0], 0u);
+  ASSERT_EQ(m.acceptance.threshold.size(), zones);
+  EXPECT_EQ(m.acceptance.threshold[0], 0u);
   EXPECT_TRUE(std::is_sorted(m.classZone.begin(), m.classZone.end()));
   if (!m.classZone.empty()) {
     EXPECT_EQ(e.dim % SEMDNS_DIM_ALIGN, 0u);
@@ -187,7 +187,7 @@ TEST(Train, NothingToLearnFrom) {
   pack::RoutingModel model = train::train(data, {}, textSection(), diags);
   EXPECT_FALSE(diags.hasErrors());
   EXPECT_TRUE(model.classZone.empty());
-  EXPECT_EQ(model.threshold.size(), 5u);
+  EXPECT_EQ(model.acceptance.threshold.size(), 5u);
   add(data, 2, {"", "?!", "\xff\xfe"}); // no words: U+FFFD is punctuation
   model = train::train(data, {}, textSection(), diags);
   EXPECT_FALSE(diags.hasErrors());
