@@ -11,6 +11,8 @@ namespace semdns::driver {
 
 namespace {
 
+constexpr uint32_t kMaxUnlabelled = 20000; // texts of one `unlabelled` file
+
 /// The file's name for META, which holds UTF-8 only.
 std::string baseName(const std::string &path) {
   std::string name = path.substr(path.rfind('/') + 1);
@@ -99,6 +101,12 @@ train::TrainingData gatherTrainingData(const spec::Input &input, uint64_t seed, 
     const spec::Zone &zone = zones[i];
     for (const std::string &keyword : zone.keywords)
       data.keywords.push_back({keyword, i, 0, true});
+    // A zone with nothing but a description is recognised by it: through the encoder, if there is
+    // one.
+    bool bare = zone.subtreeEnd == i + 1 && zone.exampleCount == 0 && zone.keywords.empty() &&
+                zone.corpora.empty() && zone.patterns.empty();
+    if (bare && !zone.description.empty())
+      data.examples.push_back({zone.description, i, train::ExampleKind::Pattern});
     for (const std::string &path : zone.corpora)
       digests.add("corpus", path);
     if (!zone.corpora.empty()) {
@@ -116,6 +124,17 @@ train::TrainingData gatherTrainingData(const spec::Input &input, uint64_t seed, 
       digests.add("patterns", path);
       addPatterns(path, i, data, diags);
     }
+  }
+  for (const spec::FileRef &file : input.spec.unlabelled) {
+    digests.add("unlabelled", file.path);
+    train::SnippetOptions snippets;
+    snippets.count = kMaxUnlabelled;
+    snippets.minWords = 1;
+    snippets.seed = seed;
+    std::vector<train::Example> texts;
+    train::sampleSnippets({file.path}, 0, snippets, texts, diags);
+    for (train::Example &text : texts)
+      data.unlabelled.push_back(std::move(text.text));
   }
   return data;
 }

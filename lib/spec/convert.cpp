@@ -71,6 +71,10 @@ private:
       spec_.serial = field.integer == 0 ? 1 : field.integer;
     } else if (name == "risk") {
       for (const TextField &each : field.fields) {
+        if (each.fieldName() == "per_zone") {
+          spec_.perZone = each.integer != 0;
+          continue;
+        }
         const bool inside = each.real > 0.0 && each.real < 1.0;
         if (!inside)
           error(each.value, "'" + each.fieldName() + "' is outside (0, 1)",
@@ -81,8 +85,7 @@ private:
           (each.fieldName() == "alpha" ? spec_.alpha : spec_.delta) = each.real;
       }
     } else if (name == "encoder") {
-      error(field.name, "'encoder' is not in this version",
-            "remove it; zones are learnt from examples, corpora and keywords");
+      encoder(field);
     } else if (name == "engine") {
       engine(field);
     } else if (name == "zone") {
@@ -93,6 +96,10 @@ private:
       spec_.targets.push_back({field.text, field.value});
     } else if (name == "examples") {
       addFile(field, spec_.root.examples);
+    } else if (name == "unlabelled") {
+      addFile(field, spec_.unlabelled);
+    } else if (name == "calibration") {
+      addFile(field, spec_.calibration);
     } else if (name == "root_label") {
       NameError bad;
       if (!splitLabel(field.text, bad))
@@ -100,6 +107,24 @@ private:
       spec_.rootLabel = field.text;
       spec_.rootLabelWhere = field.value;
     }
+  }
+
+  void encoder(const TextField &block) {
+    for (const TextField &field : block.fields) {
+      if (field.fieldName() == "path") {
+        std::vector<FileRef> folder;
+        addFile(field, folder);
+        if (!folder.empty())
+          spec_.encoder.folder = folder.front();
+      } else if (field.fieldName() == "layers") {
+        spec_.encoder.layers = uint32_t(field.integer);
+      } else {
+        spec_.encoder.finetune = field.integer != 0;
+      }
+    }
+    if (!spec_.encoder.folder)
+      error(block.name, "encoder without a path",
+            "write encoder { path: \"folder\" } with the folder that `./dev encoder` prints");
   }
 
   void engine(const TextField &block) {

@@ -47,10 +47,19 @@ public:
 
   std::string run(const Spec &spec) {
     line(0, "name: " + literal(spec.name) + "  serial: " + std::to_string(spec.serial));
-    line(0, "risk { alpha: " + number(spec.alpha) + " delta: " + number(spec.delta) + " }");
+    line(0, "risk { alpha: " + number(spec.alpha) + " delta: " + number(spec.delta) +
+                (spec.perZone ? " per_zone: true }" : " }"));
+    if (spec.encoder.folder) {
+      std::string text = "encoder { path: " + literal(relative(*spec.encoder.folder));
+      if (spec.encoder.layers)
+        text += " layers: " + std::to_string(spec.encoder.layers);
+      line(0, text + (spec.encoder.finetune ? " finetune: true }" : " }"));
+    }
     for (const Text &target : spec.targets)
       line(0, "targets: " + literal(target.text));
     files(0, "examples", spec.root.examples);
+    files(0, "unlabelled", spec.unlabelled);
+    files(0, "calibration", spec.calibration);
     if (!spec.rootLabel.empty())
       line(0, "root_label: " + literal(spec.rootLabel));
     for (const EngineSpec &engine : spec.engines)

@@ -54,6 +54,10 @@ public:
     const Spec &spec = input_.spec;
     spelling_[0].text = "/"; // never looked at
     readZone(spec.root);
+    for (const FileRef &file : spec.unlabelled)
+      checkFile(file, "unlabelled", true);
+    for (const FileRef &file : spec.calibration)
+      checkFile(file, "calibration", false);
     std::vector<std::string> spelled;
     for (const Text &each : spelling_)
       spelled.push_back(each.text);
@@ -104,7 +108,7 @@ private:
                    "looked for '" + file.path + "'; paths are relative to the hierarchy file");
     } else if (fs::is_directory(status)) {
       if (!folderToo)
-        diags_.error(file.where, shown + " is a folder", "name the .plib file itself");
+        diags_.error(file.where, shown + " is a folder", "name the file itself");
       else if (fs::directory_iterator(file.path, problem) == fs::directory_iterator() || problem)
         diags_.error(file.where, shown + " is an empty folder", "put text files into it");
     } else if (fs::is_regular_file(status) && fs::file_size(file.path, problem) == 0) {
@@ -280,7 +284,9 @@ private:
       if (has[i] || unread_[i] || zone.exampleCount || zone.subtreeEnd != i + 1)
         continue;
       diags_.error(zone.where,
-                   "zone '" + zone.name + "' has neither examples, corpus, patterns nor keywords",
+                   "zone '" + zone.name +
+                       "' has neither examples, corpus, patterns, keywords nor a "
+                       "description",
                    "give it some, such as keyword: \"" + zone.levels.back() +
                        "\" or examples: \"rows.jsonl\", or rows with the label '" +
                        joinPath(zone.levels) + "'");
@@ -290,8 +296,8 @@ private:
   void markMaterial(const ZoneSpec &zone, std::vector<bool> &has) {
     const uint32_t at = zone.levels.empty() ? 0 : index_.find(zone.levels);
     if (at != kNone)
-      has[at] =
-          has[at] || !zone.patterns.empty() || !zone.corpora.empty() || !zone.keywords.empty();
+      has[at] = has[at] || !zone.patterns.empty() || !zone.corpora.empty() ||
+                !zone.keywords.empty() || !zone.description.empty();
     for (const ZoneSpec &each : zone.zones)
       markMaterial(each, has);
   }

@@ -67,13 +67,22 @@ struct TestSpec {
   Location zoneWhere;
 };
 
+struct EncoderSpec {
+  std::optional<FileRef> folder;
+  uint32_t layers = 0; ///< 0: all
+  bool finetune = false;
+};
+
 /// A parsed hierarchy.
 struct Spec {
   std::string file; ///< what locations call it
   std::string name;
   uint64_t serial = 1;
   double alpha = 0.05, delta = 0.05; ///< each in (0, 1)
-  std::vector<Text> targets;         ///< as written; build-hierarchy knows which exist
+  bool perZone = false;              ///< risk.per_zone
+  EncoderSpec encoder;
+  std::vector<FileRef> unlabelled, calibration;
+  std::vector<Text> targets; ///< as written; build-hierarchy knows which exist
   std::vector<EngineSpec> engines;
   ZoneSpec root; ///< levels empty; its `zones` are the top zones
   std::string rootLabel;

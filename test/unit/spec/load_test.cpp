@@ -73,7 +73,10 @@ zone { name: "void." zone { name: "a.void." } zone { name: "b.void." keyword: "k
   EXPECT_THAT(all, HasSubstr("binary.jsonl"));
   EXPECT_THAT(all, HasSubstr("corpus 'nowhere' does not exist"));
   EXPECT_THAT(all, HasSubstr("patterns 'no.plib' does not exist"));
-  EXPECT_THAT(all, HasSubstr("zone 'a.void.' has neither examples, corpus, patterns nor keywords"));
+  EXPECT_THAT(
+      all,
+      HasSubstr(
+          "zone 'a.void.' has neither examples, corpus, patterns, keywords nor a description"));
   EXPECT_THAT(all, Not(HasSubstr("zone 'void.' has neither")));
   EXPECT_THAT(all, Not(HasSubstr("zone 'science.' has neither"))); // its file is the error
 }

@@ -70,10 +70,33 @@ TEST(Parse, Design) {
   EXPECT_EQ(tree.zones[3].keywords[1], "obiter dictum");
 }
 
+TEST(Parse, EncoderRiskAndFiles) {
+  Diagnostics diags;
+  const auto spec = parseSpec(R"(risk { alpha: 0.02 per_zone: true }
+encoder { path: "minilm" layers: 3 finetune: true }
+unlabelled: "logs.jsonl" calibration: "cal.jsonl"
+zone { name: "a." description: "things that begin with a" }
+)",
+                              "folder/tree.txtpb", diags);
+  ASSERT_TRUE(spec);
+  EXPECT_TRUE(spec->perZone);
+  ASSERT_TRUE(spec->encoder.folder);
+  EXPECT_EQ(spec->encoder.folder->path, "folder/minilm");
+  EXPECT_EQ(spec->encoder.layers, 3u);
+  EXPECT_TRUE(spec->encoder.finetune);
+  ASSERT_EQ(spec->unlabelled.size(), 1u);
+  EXPECT_EQ(spec->calibration.at(0).path, "folder/cal.jsonl");
+  const auto again = parseSpec(dumpSpec(*spec, "folder/tree.txtpb"), "folder/tree.txtpb", diags);
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->perZone && again->encoder.finetune && again->encoder.layers == 3);
+  EXPECT_EQ(again->encoder.folder->path, spec->encoder.folder->path.substr(0)); // same file
+  EXPECT_EQ(again->unlabelled.size() + again->calibration.size(), 2u);
+}
+
 TEST(Parse, OneRunReportsAll) {
   const std::string all = errorsOf(R"(nmae: "demo"
 risk { alpha: 1.0 delta: -0.1 }
-encoder { path: "e5" }
+encoder { layers: 6 }
 engine { name: "legal-7b" tear: DOMAIN }
 zone { name: "legal." keywrd: "x" engine: "legal-7" ttl: 90000
 	zone { name: "contracts.medical." keyword: "a" }
@@ -87,7 +110,7 @@ test { query: "q" zone: "legl." }
                              "'name'?"));
   EXPECT_THAT(all, HasSubstr("2:15: error: 'alpha' is outside (0, 1)"));
   EXPECT_THAT(all, HasSubstr("2:26: error: 'delta' is outside (0, 1)"));
-  EXPECT_THAT(all, HasSubstr("3:1: error: 'encoder' is not in this version"));
+  EXPECT_THAT(all, HasSubstr("3:1: error: encoder without a path"));
   EXPECT_THAT(all, HasSubstr("4:27: error: unknown field 'tear' in engine { } | did you mean "
                              "'tier'?"));
   EXPECT_THAT(all, HasSubstr("5:23: error: unknown field 'keywrd'"));
