@@ -51,8 +51,8 @@ semdns_kernel_route(const semdns_kernel_tables *tables, const semdns_kernel_quer
   const semdns_cent_header *c = (const semdns_cent_header *)cent;
   const semdns_clsf_header *f = (const semdns_clsf_header *)clsf;
   static_assert(sizeof(uk_counts) == 5 * sizeof(uint32_t), "the lowered program reads 5 words");
-  static_assert(sizeof(semdns_kernel_answer) == 40 * sizeof(uint32_t),
-                "the lowered program writes 40 words");
+  static_assert(sizeof(semdns_kernel_answer) == 48 * sizeof(uint32_t),
+                "the lowered program writes 48 words");
   uk_counts counts;
   semdns_route_body(
       query->text, query->text_size, query->stages, query->top_k, tables->text, keyw,

@@ -20,7 +20,7 @@
 #include "semdns/format/keywords.h"
 #include "semdns/format/text.h"
 
-#define SEMDNS_KERNEL_ABI 1u
+#define SEMDNS_KERNEL_ABI 2u
 #define SEMDNS_KERNEL_TOP_MAX 8u
 
 /* Stages as bits of a mask (`--stages=1,2` is 3) and as the answer's deciding stage. */
@@ -28,7 +28,7 @@ enum semdns_kernel_stage {
   SEMDNS_KERNEL_STAGE_NONE = 0, /* nothing to decide on: the root */
   SEMDNS_KERNEL_STAGE_KEYWORD = 1,
   SEMDNS_KERNEL_STAGE_EMBEDDING = 2,
-  SEMDNS_KERNEL_STAGE_ENCODER = 4, /* reserved */
+  SEMDNS_KERNEL_STAGE_ENCODER = 4, /* not a kernel's: the runtime decides on top of its answer */
 };
 
 /* Answer flags. */
@@ -55,7 +55,7 @@ typedef struct semdns_kernel_query {
   uint32_t reserved; /* zero */
   const uint8_t *text; /* any bytes; may be null when text_size is 0 */
   uint64_t text_size;
-  const uint8_t *context; /* read by stage 3 only (reserved) */
+  const uint8_t *context; /* stage 3's; kernels do not look at it */
   uint64_t context_size;
 } semdns_kernel_query;
 
@@ -73,6 +73,7 @@ typedef struct semdns_kernel_scratch {
   int8_t *quant;      /* [dim] */
   int32_t *scores;    /* [padded_count] */
   uint32_t *weights;  /* [padded_count]         Q16 weight of each class, see "Arithmetic" */
+                      /* scores and weights stay valid for the caller when stage 2 has run */
   void *reserved1[4];
 } semdns_kernel_scratch;
 
@@ -89,16 +90,29 @@ typedef struct semdns_kernel_answer {
   uint32_t top_count;  /* up to top_k candidates, best first; stage keyword: 1 */
   uint32_t votes;      /* stage 1: the largest vote */
   uint32_t total_weight; /* stage 2: sum of all classes' weights */
-  uint32_t reserved;
+  int32_t odds;        /* stage 2: best class against the root's own in 1/256 bit, see "Arithmetic";
+                          INT32_MAX where there is nothing to compare */
+  uint32_t gain;       /* stage 2: g, which turns differences of scores into 1/256 bit */
+  uint32_t reserved[7]; /* zero */
   uint32_t top_class[SEMDNS_KERNEL_TOP_MAX]; /* stage keyword: SEMDNS_NONE */
   uint32_t top_zone[SEMDNS_KERNEL_TOP_MAX];
   uint32_t top_confidence[SEMDNS_KERNEL_TOP_MAX]; /* Q16 share of the class's weight */
 } semdns_kernel_answer;
+SEMDNS_FORMAT_ASSERT(sizeof(semdns_kernel_answer) == 192);
 
 typedef void (*semdns_kernel_route_fn)(const semdns_kernel_tables *tables,
                                        const semdns_kernel_query *query,
                                        const semdns_kernel_scratch *scratch,
                                        semdns_kernel_answer *answer);
+
+/* Symbol semdns_kernel_encode, in kernels of artifacts with an encoder: the embedding of `count`
+ * token ids by the encoder in the ENCM section at `encm` (kernels/encode.h has the arithmetic).
+ * `arena` is 64-byte aligned working memory of exec::encoderArenaSize() bytes. Writes q[width],
+ * -127..127, the embedding's components in units of peak / 127, and its largest magnitude, Q16.
+ * Ids beyond the vocabulary are read as 0, tokens beyond max_tokens not at all. The caller sees to
+ * it that floats round to nearest and that denormals are kept, the state that programs start in. */
+typedef void (*semdns_kernel_encode_fn)(const uint8_t *encm, const uint32_t *ids, uint32_t count,
+                                        void *arena, int8_t *q, uint32_t *peak);
 
 typedef struct semdns_kernel_info_t {
   uint32_t size;
@@ -107,7 +121,8 @@ typedef struct semdns_kernel_info_t {
   uint32_t layout; /* CENT layout it reads; equals the section's layout */
   uint32_t dim, class_count, zone_count, row_count, bucket_count;
   uint32_t word_ngram_max, char_ngram_min, char_ngram_max;
-  uint32_t reserved[4];
+  uint32_t encoder; /* id of ENCM's shape that semdns_kernel_encode is compiled for; 0: none */
+  uint32_t reserved[3];
 } semdns_kernel_info_t;
 SEMDNS_FORMAT_ASSERT(sizeof(semdns_kernel_info_t) == 64);
 

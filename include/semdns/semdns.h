@@ -293,6 +293,45 @@ SEMDNS_API semdns_status semdns_resolve_many(semdns_resolver *resolver, semdns_s
                                              const semdns_query *queries, semdns_answer *answers,
                                              size_t count);
 
+/* ---- Measuring --------------------------------------------------------------------------------- */
+
+/* What one stage says about a text before any threshold, guard or other stage has its say. */
+typedef struct semdns_stage_evidence {
+  uint32_t stage;    /* SEMDNS_STAGE_*; 0: not in the artifact or the mask, or nothing to go by (no
+                        term, no known feature, no word) */
+  uint32_t accepted; /* keyword: 1 if it answers by its own rule, which is not calibrated */
+  int32_t odds;      /* best zone's class against the root's own class in 1/256 bit; INT32_MAX where
+                        there is nothing to compare */
+  uint32_t margin;   /* Q16 */
+  uint32_t count;    /* of zone[] and confidence[] */
+  uint32_t best_class_zone; /* zone of the best of all classes: 0 where it is the root's own */
+  uint32_t zone[SEMDNS_CHAIN_MAX];       /* the best zone below the root, then its ancestors */
+  uint32_t confidence[SEMDNS_CHAIN_MAX]; /* Q16 of each; the root's is 65536 */
+} semdns_stage_evidence;
+
+#define SEMDNS_EVIDENCE_TRUNCATED 1u
+#define SEMDNS_EVIDENCE_REPAIRED 2u
+#define SEMDNS_EVIDENCE_NONE 4u /* stages 1 and 2 know nothing in the text */
+#define SEMDNS_EVIDENCE_ENCODER 8u /* the artifact has a stage 3 and the mask asks for it */
+
+typedef struct semdns_evidence {
+  uint32_t size;
+  uint32_t flags; /* SEMDNS_EVIDENCE_* */
+  semdns_stage_evidence keyword, embedding, encoder;
+  uint32_t candidate_count;
+  uint32_t reserved;
+  semdns_zone_ref candidates[SEMDNS_TOP_MAX]; /* of the last stage that has evidence: its best
+                                classes' zones (the root among them), best first, top_k at most */
+} semdns_evidence;
+
+/* What each stage in the query's mask says, whatever the guards and the stages before it say, and
+ * without any threshold: from this every decision under other thresholds can be replayed. For
+ * calibration and evaluation; `now` and `deadline` are not looked at. Allocates nothing; the
+ * threads' rules are those of semdns_resolve. Without evidence in stage 2 its `stage` is 0, and what
+ * the bias alone would guess stands in the other fields. */
+SEMDNS_API semdns_status semdns_measure(semdns_resolver *resolver, semdns_scratch *scratch,
+                                        const semdns_query *query, semdns_evidence *evidence);
+
 /* ---- Explaining ------------------------------------------------------------------------------- */
 
 /* One step of a decision: a zone that a stage looked at. */

@@ -216,6 +216,12 @@ public:
   semdns_status resolve(Scratch &scratch, const semdns_query &q, Answer &answer) noexcept {
     return semdns_resolve(raw_, scratch.raw(), &q, answer.raw());
   }
+  // What each stage says before thresholds and guards; for calibration and evaluation.
+  semdns_status measure(Scratch &scratch, const semdns_query &q,
+                        semdns_evidence &evidence) noexcept {
+    evidence.size = sizeof evidence;
+    return semdns_measure(raw_, scratch.raw(), &q, &evidence);
+  }
 #if defined(__cpp_exceptions)
   explicit Resolver(const Artifact &artifact) {
     Error error;

@@ -112,6 +112,10 @@ std::optional<std::string> buildAcceptanceSection(const RoutingModel &model,
   header.zone_count = static_cast<uint32_t>(tree.zones.size());
   header.root_class = !model.classZone.empty() && model.classZone[0] == 0;
   header.gain = model.embedding.gain;
+  header.root_odds = model.acceptance.rootOdds;
+  header.guard_confidence = model.guard.confidence;
+  header.guard_odds = model.guard.odds;
+  header.reject_odds = model.guard.rejectOdds;
   std::vector<uint32_t> parent;
   for (const spec::Zone &zone : tree.zones)
     parent.push_back(zone.parent);

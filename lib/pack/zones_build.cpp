@@ -71,7 +71,6 @@ std::optional<std::string> buildZonesSection(const RoutingModel &model, const sp
     zone.class_end = ranges->end[i];
     bool hasClass = zone.class_begin < zone.class_end && model.classZone[zone.class_begin] == i;
     zone.own_class = hasClass ? zone.class_begin : SEMDNS_NONE;
-    zone.threshold = model.acceptance.threshold[i];
     zone.ttl = from.ttl;
     zone.flags = from.flags;
     zone.engine_begin = static_cast<uint32_t>(refs.size());

@@ -70,6 +70,18 @@ bool Centroids::parse(Span span, Centroids &out, base::Error &error) {
   return true;
 }
 
+bool checkThreshold(uint32_t tag, uint64_t offset, const uint32_t *thresholds, uint32_t zone,
+                    base::Error &error) {
+  // Above certainty means that the zone never answers; one value says so.
+  const uint32_t t = thresholds[zone];
+  if (zone ? t > 65536 && t != SEMDNS_NONE : t != 0)
+    return fail(error, SEMDNS_ERROR_SECTION, tag, offset + 4ull * zone,
+                "zone %u: threshold %u; 0 to 65536 or 0xffffffff (never) are possible, 0 for the "
+                "root",
+                zone, t);
+  return true;
+}
+
 bool Acceptance::parse(Span span, const Zones &zones, Acceptance &out, base::Error &error) {
   constexpr uint32_t kTag = SEMDNS_TAG_CLSF;
   if (!checkSpan(kTag, span.data, span.size, sizeof(semdns_clsf_header), error))
@@ -87,6 +99,10 @@ bool Acceptance::parse(Span span, const Zones &zones, Acceptance &out, base::Err
                 h.root_class, rootClass);
   if (h.gain < 1 || h.gain > 1u << 24)
     return fail(error, SEMDNS_ERROR_SECTION, kTag, 12, "gain %u; 1 to 2^24 are possible", h.gain);
+  if (h.guard_confidence > SEMDNS_GUARD_NEVER)
+    return fail(error, SEMDNS_ERROR_SECTION, kTag, offsetof(semdns_clsf_header, guard_confidence),
+                "guard confidence %u; 0 to %u (never) are possible", h.guard_confidence,
+                SEMDNS_GUARD_NEVER);
   for (uint64_t r : h.reserved)
     if (r)
       return fail(error, SEMDNS_ERROR_SECTION, kTag, offsetof(semdns_clsf_header, reserved),
@@ -117,9 +133,11 @@ bool Acceptance::parse(Span span, const Zones &zones, Acceptance &out, base::Err
   for (uint32_t z = 0; z < h.zone_count; ++z) {
     const semdns_zone &zone = zones.zones[z];
     if (a.zoneParent[z] != zone.parent || a.zoneClassBegin[z] != zone.class_begin ||
-        a.zoneClassEnd[z] != zone.class_end || a.zoneThreshold[z] != zone.threshold)
+        a.zoneClassEnd[z] != zone.class_end)
       return fail(error, SEMDNS_ERROR_SECTION, kTag, h.zone_parent_offset + 4ull * z,
-                  "zone %u: parent, classes or threshold differ from ZTRE's", z);
+                  "zone %u: parent or classes differ from ZTRE's", z);
+    if (!checkThreshold(kTag, h.zone_threshold_offset, a.zoneThreshold, z, error))
+      return false;
     // Classes are numbered in preorder, so walking the zones meets them in order.
     if (zone.own_class == SEMDNS_NONE)
       continue;

@@ -28,4 +28,9 @@ struct Acceptance {
   static bool parse(Span span, const Zones &zones, Acceptance &out, base::Error &error);
 };
 
+/// Internal to CLSF's and HEAD's validators: whether thresholds[zone] is one. `offset` is the
+/// column's in its section.
+bool checkThreshold(uint32_t tag, uint64_t offset, const uint32_t *thresholds, uint32_t zone,
+                    base::Error &error);
+
 } // namespace semdns::artifact

@@ -12,7 +12,6 @@ namespace {
 
 constexpr uint32_t kTag = SEMDNS_TAG_ZTRE;
 constexpr uint32_t kTtlMax = 86400;
-constexpr uint32_t kCertain = 65536;   // Q16 one
 constexpr uint32_t kNameMax = 1024;    // 255 octets of DNS name, escaped for display
 constexpr uint32_t kPathMax = 1 << 16; // labels as the training data spell them
 constexpr uint64_t kStringsMax =
@@ -70,18 +69,13 @@ struct Checker {
   bool zone(uint32_t i, uint32_t &refCursor) {
     const semdns_zone &v = z.zones[i];
     const uint64_t at = zoneAt(i);
-    if (v.reserved)
+    if (v.reserved || v.reserved0)
       return fail(error, SEMDNS_ERROR_SECTION, kTag, at, "zone %u: reserved field is not zero", i);
     if (v.ttl > kTtlMax)
       return fail(error, SEMDNS_ERROR_SECTION, kTag, at, "zone %u: ttl %u; the limit is %u", i,
                   v.ttl, kTtlMax);
     if (v.flags & ~(SEMDNS_ZONE_RESTRICTED | SEMDNS_ZONE_SHAREABLE))
       return fail(error, SEMDNS_ERROR_SECTION, kTag, at, "zone %u: unknown flags 0x%x", i, v.flags);
-    // A threshold above certainty means that the zone never answers; one value says so.
-    if (v.threshold > kCertain && v.threshold != SEMDNS_NONE)
-      return fail(error, SEMDNS_ERROR_SECTION, kTag, at,
-                  "zone %u: threshold %u; 0 to 65536 or 0xffffffff (never) are possible", i,
-                  v.threshold);
     if (v.engine_begin != refCursor || v.engine_count > z.header->engine_ref_count - refCursor)
       return fail(error, SEMDNS_ERROR_SECTION, kTag, at,
                   "zone %u: engine refs [%u, +%u); expected to begin at %u, of %u in all", i,
@@ -145,9 +139,9 @@ struct Checker {
                     "zone %u: own class %u; it must be the first of [%u, %u)", i, v.own_class,
                     v.class_begin, v.class_end);
       if (i == 0) {
-        if (v.threshold || z.name(0) != "." || z.path(0) != "/")
+        if (z.name(0) != "." || z.path(0) != "/")
           return fail(error, SEMDNS_ERROR_SECTION, kTag, at,
-                      "zone 0 must be the root: name \".\", path \"/\", threshold 0");
+                      "zone 0 must be the root: name \".\", path \"/\"");
       } else {
         const std::string_view mine = label(i);
         if (mine.empty())

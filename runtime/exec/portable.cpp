@@ -1,5 +1,6 @@
 #include "runtime/exec/portable.h"
 
+#include "kernels/accept.h"
 #include "kernels/lookup.h"
 #include "kernels/match.h"
 #include "kernels/tokenise.h"
@@ -173,129 +174,24 @@ struct Kernel {
     return static_cast<uint32_t>(largest);
   }
 
-  void score() {
-    const auto *vectors = at<int8_t>(tables.cent, cent.vectors_offset);
-    const uint32_t quads = cent.dim / 4, layout = cent.layout;
-    int16_t quant[SEMDNS_MAX_DIM];
-    for (uint32_t d = 0; d < cent.dim; ++d)
-      quant[d] = scratch.quant[d];
-    // One block of 16 classes at a time: a line of 64 bytes per four dimensions, `layout` lines on
-    // from the one before.
-    for (uint32_t block = 0; block < cent.padded_count / 16; ++block) {
-      const int8_t *line =
-          vectors + uint64_t(block / layout) * quads * layout * 64 + uint64_t(block % layout) * 64;
-      Int32x8 sums[4] = {};
-      for (uint32_t quad = 0; quad < quads; ++quad, line += layout * 64) {
-        Int16x4 q;
-        memcpy(&q, quant + 4 * quad, sizeof q);
-        const Int16x16 all =
-            __builtin_shufflevector(q, q, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
-        for (uint32_t part = 0; part < 4; ++part) {
-          Int8x16 bytes;
-          memcpy(&bytes, line + 16 * part, sizeof bytes);
-          sums[part] += addPairs(__builtin_convertvector(bytes, Int16x16), all);
-        }
-      }
-      for (uint32_t lane = 0; lane < 16; ++lane)
-        scratch.scores[16 * block + lane] =
-            sums[lane / 4][2 * (lane % 4)] + sums[lane / 4][2 * (lane % 4) + 1];
-    }
-  }
-
-  /// The top_k classes of largest score, best first, ties to the lowest class.
-  void candidates(uint32_t wanted) {
-    const int32_t *scores = scratch.scores;
-    uint32_t *top = answer.top_class;
-    uint32_t count = 0;
-    for (uint32_t k = 0; k < clsf.class_count; ++k) {
-      if (count == wanted && scores[k] <= scores[top[count - 1]])
-        continue;
-      uint32_t place = count < wanted ? count++ : count - 1;
-      for (; place > 0 && scores[top[place - 1]] < scores[k]; --place)
-        top[place] = top[place - 1];
-      top[place] = k;
-    }
-    answer.top_count = count;
-  }
-
-  uint32_t zoneConfidence(uint32_t zone) const {
-    if (!zone)
-      return 65536;
-    const uint32_t begin = at<uint32_t>(tables.clsf, clsf.zone_class_begin_offset)[zone];
-    const uint32_t end = at<uint32_t>(tables.clsf, clsf.zone_class_end_offset)[zone];
-    uint64_t sum = 0;
-    for (uint32_t k = begin; k < end; ++k)
-      sum += scratch.weights[k];
-    return static_cast<uint32_t>(sum * 65536 / answer.total_weight);
-  }
-
   /// Stage 2. Without known features its guess stands but the root answers.
   void embedding(uint32_t topK) {
     const uint32_t n = pool();
     const uint32_t m = quantise();
-    score();
-
-    const uint32_t classes = clsf.class_count;
-    const int32_t *__restrict scores = scratch.scores;
-    int32_t top = scores[0];
-    for (uint32_t k = 1; k < classes; ++k)
-      top = scores[k] > top ? scores[k] : top;
-
-    uint64_t gain = uint64_t(clsf.gain) * m / n;
-    if (gain > (1u << 24) - 1)
-      gain = (1u << 24) - 1;
-    const uint32_t g = static_cast<uint32_t>(gain);
-    const uint32_t limit = 0x7fffffffu / (g ? g : 1);
-    const auto *exp2 = at<uint32_t>(tables.clsf, clsf.exp2_offset);
-    uint32_t *__restrict weights = scratch.weights;
-    uint32_t total = 0;
-    for (uint32_t k = 0; k < classes; ++k) {
-      uint32_t distance = static_cast<uint32_t>(top - scores[k]);
-      distance = distance < limit ? distance : limit;
-      const uint32_t x = (distance * g) >> 16;
-      weights[k] = x >> 8 > 16 ? 0 : exp2[x & 255] >> (x >> 8);
-      total += weights[k];
-    }
-    answer.total_weight = total;
-
-    const auto *classZone = at<uint32_t>(tables.clsf, clsf.class_zone_offset);
-    // One more than asked for, because the margin needs the runner-up.
-    candidates(topK < 2 ? 2 : topK);
-    const uint32_t *best = answer.top_class;
-    answer.margin =
-        answer.top_count < 2
-            ? 65536
-            : static_cast<uint32_t>(uint64_t(weights[best[0]] - weights[best[1]]) * 65536 / total);
-    if (answer.top_count > topK) {
-      answer.top_class[topK] = 0;
-      answer.top_count = topK;
-    }
-    for (uint32_t i = 0; i < answer.top_count; ++i) {
-      answer.top_zone[i] = classZone[best[i]];
-      answer.top_confidence[i] = static_cast<uint32_t>(uint64_t(weights[best[i]]) * 65536 / total);
-    }
-
-    uint32_t guess = SEMDNS_NONE;
-    for (uint32_t k = clsf.root_class; k < classes; ++k)
-      if (guess == SEMDNS_NONE || scores[k] > scores[guess])
-        guess = k;
-    uint32_t zone = guess == SEMDNS_NONE ? 0 : classZone[guess];
-    uint32_t confidence = zoneConfidence(zone);
-    answer.best_zone = zone;
-    answer.best_confidence = confidence;
-    if (!answer.row_count) {
-      answer.flags |= SEMDNS_KERNEL_NO_EVIDENCE;
-      answer.confidence = 65536;
+    scoreClasses(at<int8_t>(tables.cent, cent.vectors_offset), cent.padded_count, cent.dim,
+                 cent.layout, scratch.quant, scratch.scores);
+    const uint64_t gain = uint64_t(clsf.gain) * m / n;
+    const uk_acceptance acceptance = uk_acceptance_of(tables.clsf);
+    uk_accept(&acceptance, scratch.scores,
+              static_cast<uint32_t>(gain < (1u << 24) - 1 ? gain : (1u << 24) - 1), topK,
+              scratch.weights, &answer);
+    if (answer.row_count) {
+      answer.stage = SEMDNS_KERNEL_STAGE_EMBEDDING;
       return;
     }
-    const auto *threshold = at<uint32_t>(tables.clsf, clsf.zone_threshold_offset);
-    while (zone && confidence < threshold[zone]) {
-      zone = parents()[zone];
-      confidence = zoneConfidence(zone);
-    }
-    answer.stage = SEMDNS_KERNEL_STAGE_EMBEDDING;
-    answer.zone = zone;
-    answer.confidence = confidence;
+    answer.flags |= SEMDNS_KERNEL_NO_EVIDENCE;
+    answer.zone = 0;
+    answer.confidence = 65536;
   }
 
   void route() {
@@ -322,6 +218,35 @@ struct Kernel {
 };
 
 } // namespace
+
+void scoreClasses(const int8_t *vectors, uint32_t padded, uint32_t dim, uint32_t layout,
+                  const int8_t *query, int32_t *scores) {
+  const uint32_t quads = dim / 4;
+  int16_t quant[kMaxScoredDim];
+  for (uint32_t d = 0; d < dim; ++d)
+    quant[d] = query[d];
+  // One block of 16 classes at a time: a line of 64 bytes per four dimensions, `layout` lines on
+  // from the one before.
+  for (uint32_t block = 0; block < padded / 16; ++block) {
+    const int8_t *line =
+        vectors + uint64_t(block / layout) * quads * layout * 64 + uint64_t(block % layout) * 64;
+    Int32x8 sums[4] = {};
+    for (uint32_t quad = 0; quad < quads; ++quad, line += layout * 64) {
+      Int16x4 q;
+      memcpy(&q, quant + 4 * quad, sizeof q);
+      const Int16x16 all =
+          __builtin_shufflevector(q, q, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
+      for (uint32_t part = 0; part < 4; ++part) {
+        Int8x16 bytes;
+        memcpy(&bytes, line + 16 * part, sizeof bytes);
+        sums[part] += addPairs(__builtin_convertvector(bytes, Int16x16), all);
+      }
+    }
+    for (uint32_t lane = 0; lane < 16; ++lane)
+      scores[16 * block + lane] =
+          sums[lane / 4][2 * (lane % 4)] + sums[lane / 4][2 * (lane % 4) + 1];
+  }
+}
 
 void routePortable(const semdns_kernel_tables *tables, const semdns_kernel_query *query,
                    const semdns_kernel_scratch *scratch, semdns_kernel_answer *answer) {

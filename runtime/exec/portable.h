@@ -11,4 +11,12 @@ namespace semdns::exec {
 void routePortable(const semdns_kernel_tables *tables, const semdns_kernel_query *query,
                    const semdns_kernel_scratch *scratch, semdns_kernel_answer *answer);
 
+/// Most dimensions that scoreClasses takes: a sentence encoder's (format/head.h).
+inline constexpr uint32_t kMaxScoredDim = 2048;
+
+/// scores[k] = sum over d of query[d] * vectors(k, d), for class vectors in CENT's `layout`
+/// (format/classes.h): `padded` classes of `dim` dimensions, a multiple of 4 up to kMaxScoredDim.
+void scoreClasses(const int8_t *vectors, uint32_t padded, uint32_t dim, uint32_t layout,
+                  const int8_t *query, int32_t *scores);
+
 } // namespace semdns::exec

@@ -1,5 +1,6 @@
 /// Resolver, scratch and the cascade. The hot path is one atomic load, the kernel, and copying the
 /// pointers that the artifact has prepared.
+#include "kernels/accept.h"
 #include "runtime/exec/portable.h"
 #include "runtime/resolve/artifact.h"
 
@@ -159,12 +160,16 @@ Request request(const semdns_artifact &a, const semdns_query &q) {
   return r;
 }
 
+bool valid(const semdns_query &query) {
+  return query.size >= sizeof query && (query.text || !query.text_size) &&
+         (query.context || !query.context_size) && !(query.stages & ~SEMDNS_STAGES_ALL) &&
+         query.top_k <= SEMDNS_TOP_MAX && !query.flags;
+}
+
 semdns_status resolveOne(semdns_scratch *scratch, const semdns_query &query,
                          semdns_answer &answer) {
   const semdns_artifact &a = *scratch->artifact;
-  if (query.size < sizeof query || answer.size < sizeof answer ||
-      (!query.text && query.text_size) || (!query.context && query.context_size) ||
-      (query.stages & ~SEMDNS_STAGES_ALL) || query.top_k > SEMDNS_TOP_MAX || query.flags)
+  if (!valid(query) || answer.size < sizeof answer)
     return SEMDNS_ERROR_ARGUMENT;
   semdns_kernel_answer k;
   if (query.deadline && query.now > query.deadline) {
@@ -181,6 +186,78 @@ semdns_status resolveOne(semdns_scratch *scratch, const semdns_query &query,
                                                   : SEMDNS_FALLBACK;
   fill(a, k, status, reasonOf(k, r.kernel.stages), r.topK, answer);
   return SEMDNS_OK;
+}
+
+// ---- Measuring ----------------------------------------------------------------------------------
+
+uint32_t shareOf(const semdns_artifact &a, const uint32_t *weights, uint32_t total, uint32_t zone) {
+  const uk_acceptance acceptance = uk_acceptance_of(a.tables.clsf);
+  return uk_confidence(&acceptance, weights, total, zone);
+}
+
+/// The best zone and its ancestors, with the confidences that the weights in the scratch give.
+void chainOf(const semdns_artifact &a, const semdns_kernel_answer &k, const uint32_t *weights,
+             semdns_stage_evidence &out) {
+  out.odds = k.odds;
+  out.margin = k.margin;
+  out.best_class_zone = k.top_count ? k.top_zone[0] : 0;
+  for (uint32_t zone = k.best_zone;; zone = a.zones[zone].parent) {
+    out.zone[out.count] = zone;
+    out.confidence[out.count++] = shareOf(a, weights, k.total_weight, zone);
+    if (!zone)
+      break;
+  }
+}
+
+void candidatesOf(const semdns_artifact &a, const semdns_kernel_answer &k, semdns_evidence &out) {
+  out.candidate_count = k.top_count;
+  for (uint32_t i = 0; i < k.top_count; ++i)
+    setZone(a, k.top_zone[i], k.top_confidence[i], out.candidates[i]);
+}
+
+void measureOne(semdns_scratch *scratch, const semdns_query &query, semdns_evidence &out) {
+  const semdns_artifact &a = *scratch->artifact;
+  const uint32_t size = out.size;
+  memset(&out, 0, sizeof out);
+  out.size = size;
+  Request r = request(a, query);
+  const uint32_t stages = r.kernel.stages;
+  semdns_kernel_answer k;
+  const auto run = [&](uint32_t stage) {
+    r.kernel.stages = stage;
+    semdns::exec::routePortable(&a.tables, &r.kernel, &scratch->kernel, &k);
+    out.flags |= k.flags & (SEMDNS_KERNEL_TRUNCATED | SEMDNS_KERNEL_REPAIRED);
+  };
+  out.flags = SEMDNS_EVIDENCE_NONE;
+  out.keyword.odds = out.embedding.odds = out.encoder.odds = INT32_MAX;
+  if (stages & SEMDNS_STAGE_KEYWORD) {
+    run(SEMDNS_STAGE_KEYWORD);
+    if (k.hit_count) {
+      const auto &keyw = *reinterpret_cast<const semdns_keyw_header *>(a.tables.keyw);
+      out.flags &= ~SEMDNS_EVIDENCE_NONE;
+      out.keyword.stage = SEMDNS_STAGE_KEYWORD;
+      out.keyword.accepted = k.stage == SEMDNS_KERNEL_STAGE_KEYWORD;
+      out.keyword.margin = keyw.confidence;
+      out.keyword.best_class_zone = k.best_zone;
+      for (uint32_t zone = k.best_zone;; zone = a.zones[zone].parent) {
+        out.keyword.zone[out.keyword.count] = zone;
+        out.keyword.confidence[out.keyword.count++] = zone ? keyw.confidence : 65536;
+        if (!zone)
+          break;
+      }
+      out.candidate_count = 1;
+      setZone(a, k.best_zone, keyw.confidence, out.candidates[0]);
+    }
+  }
+  if (stages & SEMDNS_STAGE_EMBEDDING) {
+    run(SEMDNS_STAGE_EMBEDDING);
+    chainOf(a, k, scratch->kernel.weights, out.embedding);
+    if (k.row_count) {
+      out.flags &= ~SEMDNS_EVIDENCE_NONE;
+      out.embedding.stage = SEMDNS_STAGE_EMBEDDING;
+      candidatesOf(a, k, out);
+    }
+  }
 }
 
 /// Common checks of every call; the scratch holds the current artifact afterwards.
@@ -291,27 +368,19 @@ struct Explainer {
     }
   }
 
-  uint32_t zoneConfidence(const semdns_kernel_answer &k, uint32_t zone) const {
-    if (!zone)
-      return 65536;
-    uint64_t sum = 0;
-    for (uint32_t c = a.zones[zone].class_begin; c < a.zones[zone].class_end; ++c)
-      sum += scratch.kernel.weights[c];
-    return static_cast<uint32_t>(sum * 65536 / k.total_weight);
-  }
-
   /// The best guess and each zone climbed to. `k` is the answer of stage 2 alone, whose class
   /// weights are still in the scratch.
   void embedding(const semdns_kernel_answer &k, uint64_t ns) {
     say("%u words, %u of %u features known, margin %.3f", k.word_count, k.row_count,
         k.feature_count, k.margin / 65536.0);
     const bool evidence = k.stage == SEMDNS_KERNEL_STAGE_EMBEDDING;
+    const uint32_t *thresholds = uk_acceptance_of(a.tables.clsf).threshold;
     for (uint32_t zone = k.best_zone;; zone = a.zones[zone].parent) {
       const bool accepted = evidence ? zone == k.zone : zone == 0;
       if (!evidence && accepted)
         say("%sno known feature: the root answers", detail[0] ? "; " : "");
-      step(SEMDNS_STAGE_EMBEDDING, zone, zoneConfidence(k, zone), a.zones[zone].threshold, accepted,
-           ns);
+      step(SEMDNS_STAGE_EMBEDDING, zone, shareOf(a, scratch.kernel.weights, k.total_weight, zone),
+           thresholds[zone], accepted, ns);
       ns = 0;
       if (accepted || !zone)
         break;
@@ -445,6 +514,16 @@ semdns_status semdns_resolve_many(semdns_resolver *resolver, semdns_scratch *scr
       return SEMDNS_ERROR_ARGUMENT;
     status = resolveOne(scratch, *query, *answer);
   }
+  return status;
+}
+
+semdns_status semdns_measure(semdns_resolver *resolver, semdns_scratch *scratch,
+                             const semdns_query *query, semdns_evidence *evidence) {
+  if (!query || !evidence || evidence->size < sizeof *evidence || !valid(*query))
+    return SEMDNS_ERROR_ARGUMENT;
+  const semdns_status status = enter(resolver, scratch);
+  if (status == SEMDNS_OK)
+    measureOne(scratch, *query, *evidence);
   return status;
 }
 

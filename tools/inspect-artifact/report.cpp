@@ -135,10 +135,10 @@ void printZones(std::string &out, const Contents &c, bool all) {
     const std::string name = std::string(2 * zone.depth, ' ') + printable(zones.name(z), 80);
     std::string own = zone.own_class == SEMDNS_NONE ? "-" : std::to_string(zone.own_class);
     std::string threshold;
-    if (zone.threshold == SEMDNS_NONE)
+    if (c.acceptance.zoneThreshold[z] == SEMDNS_NONE)
       threshold = "never";
     else
-      print(threshold, "%.4f", fraction(zone.threshold));
+      print(threshold, "%.4f", fraction(c.acceptance.zoneThreshold[z]));
     print(out, "  %-44s %6s %6u %9s %6u  %s", name.c_str(), own.c_str(), terms[z],
           threshold.c_str(), zone.ttl, printable(zones.path(z), 80).c_str());
     for (uint32_t e = 0; e < zone.engine_count; ++e) {
@@ -353,8 +353,9 @@ std::string jsonReport(const File &file, const std::optional<Verified> &verified
       row["parent"] = z ? Json(zone.parent) : Json(nullptr);
       row["class"] = zone.own_class == SEMDNS_NONE ? Json(nullptr) : Json(zone.own_class);
       row["terms"] = terms[z];
-      row["threshold"] =
-          zone.threshold == SEMDNS_NONE ? Json(nullptr) : Json(fraction(zone.threshold));
+      row["threshold"] = c.acceptance.zoneThreshold[z] == SEMDNS_NONE
+                             ? Json(nullptr)
+                             : Json(fraction(c.acceptance.zoneThreshold[z]));
       row["ttl"] = zone.ttl;
       row["engines"] = std::move(engines);
       tree.push_back(std::move(row));

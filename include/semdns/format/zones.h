@@ -15,7 +15,7 @@
 
 #include "semdns/format/artifact.h"
 
-#define SEMDNS_ZTRE_VERSION 1u
+#define SEMDNS_ZTRE_VERSION 2u
 #define SEMDNS_MAX_ZONES 131072u
 #define SEMDNS_MAX_CLASSES 16384u /* bounded by the 32-bit sum of 16-bit class weights */
 #define SEMDNS_MAX_DEPTH 16u      /* labels below the root */
@@ -42,7 +42,7 @@ typedef struct semdns_zone {
   uint32_t class_begin;  /* classes of the subtree: [class_begin, class_end), consecutive because */
   uint32_t class_end;    /*   classes are numbered in the zones' preorder */
   uint32_t own_class;    /* the class of this very zone, or SEMDNS_NONE; == class_begin if present */
-  uint32_t threshold;    /* Q16 confidence that this zone needs to answer; 0 for the root */
+  uint32_t reserved0;    /* zero; thresholds are CLSF's, so that recalibration leaves ZTRE alone */
   uint32_t ttl;          /* seconds, at most 86400; inherited ones are resolved at build time */
   uint32_t flags;        /* SEMDNS_ZONE_* */
   uint32_t engine_begin; /* first of this zone's engine refs */
