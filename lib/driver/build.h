@@ -20,12 +20,17 @@ struct BuildOptions {
   unsigned threads = 0;                  ///< -j; 0 = all cores. Never changes the result
   std::string name;                      ///< overrides the spec's
   std::optional<uint64_t> serial;        ///< overrides the spec's
-  std::vector<std::string> targets; ///< kernel levels and "ptx"; empty: the spec's, else default
-  std::vector<std::string> cubins;  ///< "sm_90": assembled with the CUDA toolkit's ptxas
-  std::string dumpSpec;             ///< write the spec (as derived) here
-  std::string dumpIrTo;             ///< folder for the IR after each phase
-  std::string stopAfter;            ///< spec | zone | route | lowered | llvm
-  bool timing = false;              ///< seconds of each phase on stderr
+  std::vector<std::string> targets;    ///< kernel levels and "ptx"; empty: the spec's, else default
+  std::vector<std::string> cubins;     ///< "sm_90": assembled with the CUDA toolkit's ptxas
+  std::string encoder;                 ///< folder of a sentence encoder; overrides the spec's
+  uint32_t encoderLayers = 0;          ///< 0: the spec's, else all
+  bool finetune = false;               ///< or the spec says so
+  std::vector<std::string> unlabelled; ///< beside the spec's
+  std::string cache;                   ///< folder; empty: the default one; "none": no cache
+  std::string dumpSpec;                ///< write the spec (as derived) here
+  std::string dumpIrTo;                ///< folder for the IR after each phase
+  std::string stopAfter;               ///< spec | zone | route | lowered | llvm
+  bool timing = false;                 ///< seconds of each phase on stderr
   bool warningsAreErrors = false;
   bool jsonDiagnostics = false;
   bool quiet = false; ///< no summary

@@ -52,8 +52,8 @@ int main(int argc, char **argv) {
   app.set_version_flag("--version", std::string("build-hierarchy ") + semdns_version());
 
   semdns::driver::BuildOptions options;
-  std::vector<std::string> fromExamples, targets, cubins;
-  std::string encoder, diagnostics = "text";
+  std::vector<std::string> fromExamples, targets, cubins, unlabelled;
+  std::string diagnostics = "text";
   app.add_option("SPEC", options.spec, "hierarchy in protobuf text; \"-\" is stdin");
   app.add_option("--from-examples", fromExamples,
                  "derive the tree from the labels of these JSON lines files (comma-separated)");
@@ -69,7 +69,19 @@ int main(int argc, char **argv) {
                  "kernel levels, comma-separated (default: "
                  "x86-64-v2,x86-64-v3,x86-64-v4,x86-64-v4+vnni,ptx)");
   app.add_option("--cubin", cubins, "also assemble for these GPUs, e.g. sm_90 (needs ptxas)");
-  app.add_option("--encoder", encoder, "sentence encoder for stage 3 (not in this version)");
+  app.add_option("--encoder", options.encoder,
+                 "folder of a BERT-family sentence encoder: stage 3, and teacher of stages 1 and 2 "
+                 "(`./dev encoder` fetches one)");
+  app.add_option("--encoder-layers", options.encoderLayers,
+                 "use the encoder's first N layers (default: all)")
+      ->check(CLI::Range(1u, 48u));
+  app.add_flag("--finetune", options.finetune,
+               "train the encoder on the examples first (minutes to an hour)");
+  app.add_option("--unlabelled", unlabelled,
+                 "text without labels for the encoder to teach with (comma-separated files)");
+  app.add_option("--cache", options.cache,
+                 "folder for embeddings and fine-tuned encoders (default: "
+                 "$XDG_CACHE_HOME/semdns or ~/.cache/semdns); \"none\" keeps nothing");
   app.add_option("--seed", options.seed, "seed of the held-out split and samplers (default 1)")
       ->check(semdns::checkUnsigned);
   app.add_option("--dump-spec", options.dumpSpec, "write the spec, as derived, to this file");
@@ -93,14 +105,13 @@ int main(int argc, char **argv) {
   options.fromExamples = splitAtCommas(fromExamples);
   options.targets = splitAtCommas(targets);
   options.cubins = splitAtCommas(cubins);
+  options.unlabelled = splitAtCommas(unlabelled);
   options.jsonDiagnostics = diagnostics == "json";
 
   auto usage = [](const char *message) {
     fprintf(stderr, "build-hierarchy: %s\nTry build-hierarchy --help.\n", message);
     return static_cast<int>(semdns::kUsage);
   };
-  if (!encoder.empty())
-    return usage("--encoder: not in this version (stages 1 and 2 work without one)");
   if (options.spec.empty() == options.fromExamples.empty())
     return usage("give either a SPEC or --from-examples=FILE");
   if (!options.rootLabel.empty() && options.fromExamples.empty())
