@@ -1,0 +1,120 @@
+#include "lib/calibrate/calibrate.h"
+#include "lib/support/files.h"
+#include "lib/support/progress.h"
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+namespace semdns::calibrate {
+
+namespace {
+
+struct Close {
+  void operator()(semdns_artifact *p) const { semdns_artifact_release(p); }
+  void operator()(semdns_resolver *p) const { semdns_resolver_destroy(p); }
+  void operator()(semdns_scratch *p) const { semdns_scratch_destroy(p); }
+};
+template <typename T> using Owned = std::unique_ptr<T, Close>;
+
+constexpr size_t kBlock = 32; ///< texts that a thread takes at a time
+
+} // namespace
+
+std::optional<std::vector<semdns_evidence>> measure(semdns_artifact *artifact,
+                                                    std::span<const std::string_view> texts,
+                                                    unsigned threads, std::string &error) {
+  semdns_error why = {};
+  why.size = sizeof why;
+  semdns_resolver *raw = nullptr;
+  if (semdns_resolver_create(artifact, nullptr, &raw, &why) != SEMDNS_OK) {
+    error = why.message;
+    return std::nullopt;
+  }
+  const Owned<semdns_resolver> resolver(raw);
+  threads = unsigned(std::clamp<size_t>(texts.size() / kBlock, 1, std::max(threads, 1u)));
+  std::vector<Owned<semdns_scratch>> scratches;
+  for (unsigned t = 0; t < threads; ++t) {
+    semdns_scratch *scratch = nullptr;
+    if (semdns_scratch_create(raw, &scratch, &why) != SEMDNS_OK) {
+      error = why.message;
+      return std::nullopt;
+    }
+    scratches.emplace_back(scratch);
+  }
+  std::vector<semdns_evidence> evidence(texts.size());
+  std::atomic<size_t> next{0};
+  std::atomic<bool> refused{false};
+  Progress progress("measure", texts.size(), "queries");
+  auto run = [&](unsigned thread) {
+    for (size_t begin; (begin = next.fetch_add(kBlock)) < texts.size() && !refused;) {
+      if (thread == 0)
+        progress.update(begin);
+      for (size_t i = begin; i < std::min(begin + kBlock, texts.size()); ++i) {
+        semdns_query query = {};
+        query.size = sizeof query;
+        query.text = texts[i].data();
+        query.text_size = texts[i].size();
+        evidence[i].size = sizeof evidence[i];
+        if (semdns_measure(raw, scratches[thread].get(), &query, &evidence[i]) != SEMDNS_OK)
+          refused = true;
+      }
+    }
+  };
+  std::vector<std::thread> pool;
+  for (unsigned t = 1; t < threads; ++t)
+    pool.emplace_back(run, t);
+  run(0);
+  for (std::thread &thread : pool)
+    thread.join();
+  if (refused) {
+    error = "the runtime refuses to measure a query";
+    return std::nullopt;
+  }
+  return evidence;
+}
+
+std::string rowsDigest(std::span<const Row> rows, const Tree &tree) {
+  std::string all;
+  for (const Row &row : rows)
+    if (row.part == Part::Calibrate) {
+      all += tree.name[row.zone];
+      all += '\0';
+      all += row.text;
+      all += '\n';
+    }
+  return sha256Hex(all);
+}
+
+std::optional<Result> calibrateArtifact(std::string_view bytes, std::span<const Row> rows,
+                                        const Options &options, Diagnostics &diags) {
+  semdns_error why = {};
+  why.size = sizeof why;
+  semdns_artifact *raw = nullptr;
+  if (semdns_artifact_open_memory(bytes.data(), bytes.size(), nullptr, &raw, &why) != SEMDNS_OK) {
+    diags.error(options.source,
+                std::string("calibration cannot open the artifact: ") + why.message);
+    return std::nullopt;
+  }
+  const Owned<semdns_artifact> artifact(raw);
+  const Tree tree = treeOf(raw);
+  std::vector<std::string_view> texts;
+  for (const Row &row : rows)
+    texts.push_back(row.text);
+  std::string error;
+  auto evidence = measure(raw, texts, options.threads, error);
+  if (!evidence) {
+    diags.error(options.source, "calibration: " + error);
+    return std::nullopt;
+  }
+  std::vector<Sample> tune, calibration;
+  for (size_t i = 0; i < rows.size(); ++i)
+    (rows[i].part == Part::Tune ? tune : calibration).push_back({(*evidence)[i], rows[i].zone});
+  Result result = calibrateSamples(tree, tune, calibration, options, diags);
+  result.meta["risk.calibration.sha256"] = rowsDigest(rows, tree);
+  return result;
+}
+
+} // namespace semdns::calibrate
