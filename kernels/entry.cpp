@@ -36,7 +36,8 @@ extern "C" void semdns_route_body(const uint8_t *text, uint64_t textSize, uint32
                                   uint32_t topK, const uint8_t *textTable, const uint8_t *keyw,
                                   const uint32_t *terms, const uint32_t *buckets,
                                   const int8_t *rows, const uint16_t *norms, const int8_t *vectors,
-                                  const int32_t *offsets, const uint32_t *exp2, uint64_t *words,
+                                  const int32_t *offsets, const uint32_t *exp2,
+                                  const uint32_t *thresholds, int32_t rootOdds, uint64_t *words,
                                   uint64_t *features, uint32_t *rowids, uint32_t *hits,
                                   int32_t *votes, int32_t *pool, int8_t *quant, int32_t *scores,
                                   uint32_t *weights, uint32_t *counts, uint32_t *answer);
@@ -59,7 +60,8 @@ semdns_kernel_route(const semdns_kernel_tables *tables, const semdns_kernel_quer
       (const uint32_t *)(keyw + k->terms_offset), (const uint32_t *)(tokv + t->buckets_offset),
       (const int8_t *)(tokv + t->rows_offset), (const uint16_t *)(tokv + t->norms_offset),
       (const int8_t *)(cent + c->vectors_offset), (const int32_t *)(cent + c->offsets_offset),
-      (const uint32_t *)(clsf + f->exp2_offset), scratch->words, scratch->features, scratch->rows,
-      scratch->hits, scratch->votes, scratch->pool, scratch->quant, scratch->scores,
-      scratch->weights, (uint32_t *)&counts, (uint32_t *)answer);
+      (const uint32_t *)(clsf + f->exp2_offset),
+      (const uint32_t *)(clsf + f->zone_threshold_offset), f->root_odds, scratch->words,
+      scratch->features, scratch->rows, scratch->hits, scratch->votes, scratch->pool,
+      scratch->quant, scratch->scores, scratch->weights, (uint32_t *)&counts, (uint32_t *)answer);
 }

@@ -14,16 +14,4 @@ LogicalResult VoteOp::canonicalize(VoteOp vote, PatternRewriter &rewriter) {
   return success();
 }
 
-/// Where no class's zone needs any confidence, the best guess stands.
-LogicalResult ClimbOp::canonicalize(ClimbOp climb, PatternRewriter &rewriter) {
-  if (climb.getSteps() == 0)
-    return failure();
-  auto select = climb.getCandidates().getDefiningOp<SelectOp>();
-  if (!select || llvm::any_of(select.getZones(),
-                              [&](int32_t zone) { return climb.getThresholds()[zone] != 0; }))
-    return failure();
-  rewriter.modifyOpInPlace(climb, [&] { climb.setSteps(0); });
-  return success();
-}
-
 } // namespace semdns::route

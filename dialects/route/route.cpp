@@ -115,7 +115,8 @@ LogicalResult StageOp::verifyRegions() {
   for (Operation &op : body.without_terminator()) {
     bool fits =
         keyword ? isa<MatchOp, VoteOp, AcceptVotesOp>(op) || op.hasTrait<OpTrait::ConstantLike>()
-                : isa<LookupOp, PoolOp, QuantizeOp, ScoreOp, WeighOp, SelectOp, ClimbOp>(op);
+                : isa<LookupOp, PoolOp, QuantizeOp, ScoreOp, WeighOp, SelectOp, OddsOp,
+                      AcceptanceOp, ClimbOp>(op);
     if (!fits)
       return op.emitOpError() << "does not belong into stage '" << stringifyStageKind(getKind())
                               << "'";
@@ -244,13 +245,11 @@ LogicalResult SelectOp::verify() {
 LogicalResult ClimbOp::verify() {
   if (failed(perZone(*this, "parents", getParents())) ||
       failed(perZone(*this, "class_begin", getClassBegin())) ||
-      failed(perZone(*this, "class_end", getClassEnd())) ||
-      failed(perZone(*this, "thresholds", getThresholds())))
+      failed(perZone(*this, "class_end", getClassEnd())))
     return failure();
   size_t zones = getParents().size();
-  if (zones == 0 || getClassBegin().size() != zones || getClassEnd().size() != zones ||
-      getThresholds().size() != zones)
-    return emitOpError() << "needs four tables of one size";
+  if (zones == 0 || getClassBegin().size() != zones || getClassEnd().size() != zones)
+    return emitOpError() << "needs three tables of one size";
   auto classes = static_cast<int32_t>(getWeights().getType().getSize());
   for (size_t zone = 0; zone < zones; ++zone) {
     int64_t parent = getParents()[zone];
@@ -261,8 +260,6 @@ LogicalResult ClimbOp::verify() {
     if (begin < 0 || end < begin || end > classes)
       return emitOpError() << "zone " << zone << " has the classes " << begin << " to " << end
                            << ", which are not within 0 to " << classes;
-    if (failed(inRange(*this, "a threshold", getThresholds()[zone], 0, kFullQ16)))
-      return failure();
   }
   return inRange(*this, "steps", getSteps(), 0, SEMDNS_MAX_DEPTH);
 }

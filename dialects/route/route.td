@@ -50,6 +50,9 @@ def Route_Query : Route_SizedType<"Query", "query", "quantised text vector with 
 def Route_Scores : Route_SizedType<"Scores", "scores", "32-bit score of each class">;
 def Route_Weights : Route_SizedType<"Weights", "weights", "Q16 weight of each class">;
 def Route_Candidates : Route_Type<"Candidates", "candidates", "the classes of largest score">;
+def Route_Odds : Route_Type<"Odds", "odds", "the best class against the root's own, in 1/256 bit">;
+def Route_Acceptance
+    : Route_Type<"Acceptance", "acceptance", "CLSF's thresholds and root odds, read at run time">;
 def Route_Zone : Route_Type<"Zone", "zone", "a zone with its confidence">;
 
 class Route_Op<string mnemonic, list<Trait> traits = []> : Op<Route_Dialect, mnemonic, traits>;
@@ -223,25 +226,46 @@ def Route_SelectOp : Route_Op<"select", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Route_OddsOp : Route_Op<"odds", [Pure]> {
+  let summary = "how far the best class of a zone leads the root's own";
+  let description = [{
+    Only where class 0 is the root's own and there is another class.
+  }];
+  let arguments = (ins Route_Candidates:$candidates, Route_Weights:$weights);
+  let results = (outs Route_Odds:$odds);
+  let assemblyFormat = "$candidates `with` $weights attr-dict `:` qualified(type($weights))";
+}
+
+def Route_AcceptanceOp : Route_Op<"acceptance", [Pure]> {
+  let summary = "the table of thresholds and the root's odds, as the CLSF section has them";
+  let description = [{
+    What a zone needs to answer is set by calibration. It is read from the artifact for each text,
+    so that calibrating again changes no kernel.
+  }];
+  let arguments = (ins);
+  let results = (outs Route_Acceptance:$acceptance);
+  let assemblyFormat = "attr-dict";
+}
+
 def Route_ClimbOp : Route_Op<"climb", [Pure]> {
   let summary = "from the best class's zone to the nearest ancestor that is sure enough";
   let description = [{
     Zone z has the classes [class_begin[z], class_end[z]); its confidence is their share of all
-    weights. While it is below thresholds[z] the answer moves to parents[z], which may skip zones
-    that can never answer. `steps` bounds the moves; 0: the best guess stands. The root (zone 0)
-    always answers, with confidence 65536. Without any known row the root answers at once.
+    weights. While it is below z's threshold in `acceptance` the answer moves to parents[z]. `steps`
+    bounds the moves; 0: the best guess stands. The root (zone 0) always answers, with confidence
+    65536: at once without any known row, or when `odds` are below acceptance's.
   }];
   let arguments = (ins Route_Candidates:$candidates, Route_Weights:$weights, Route_Rows:$rows,
-                       I32Attr:$steps, DenseI32ArrayAttr:$parents, DenseI32ArrayAttr:$class_begin,
-                       DenseI32ArrayAttr:$class_end, DenseI32ArrayAttr:$thresholds);
+                       Route_Acceptance:$acceptance, Optional<Route_Odds>:$odds, I32Attr:$steps,
+                       DenseI32ArrayAttr:$parents, DenseI32ArrayAttr:$class_begin,
+                       DenseI32ArrayAttr:$class_end);
   let results = (outs Route_Zone:$zone);
   let assemblyFormat = [{
-    $candidates `with` $weights `on` $rows `steps` $steps `parents` $parents
-    `classes` $class_begin `to` $class_end `thresholds` $thresholds attr-dict
+    $candidates `with` $weights `on` $rows `by` $acceptance (`odds` $odds^)? `steps` $steps
+    `parents` $parents `classes` $class_begin `to` $class_end attr-dict
     `:` qualified(type($weights))
   }];
   let hasVerifier = 1;
-  let hasCanonicalizeMethod = 1;
 }
 
 //===------------------------------------------------------------------------------------------===//

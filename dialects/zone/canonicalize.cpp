@@ -59,34 +59,10 @@ struct RemoveDeadZone : OpRewritePattern<ZoneOp> {
   }
 };
 
-/// A zone with one child has that child's classes and so its confidence. When it needs no less of
-/// it and has no class, keywords or engines of its own, no climb ever ends there: the two become
-/// one.
-struct FoldChain : OpRewritePattern<ZoneOp> {
-  using OpRewritePattern::OpRewritePattern;
-
-  LogicalResult matchAndRewrite(ZoneOp zone, PatternRewriter &rewriter) const override {
-    if (zone.isRoot() || zone.getClassId() || zone.hasKeywords() ||
-        !llvm::hasSingleElement(zone.getBody().getOps()))
-      return failure();
-    auto child = dyn_cast<ZoneOp>(zone.getBody().front().front());
-    if (!child || zone.getThreshold() < child.getThreshold())
-      return failure();
-    if (zone.engineCount() != 0 &&
-        (zone.getEngines() != child.getEngines() || zone.getWeights() != child.getWeights()))
-      return failure();
-    std::string label = (child.getLabel() + "." + zone.getLabel()).str();
-    rewriter.modifyOpInPlace(child, [&] { child.setLabel(label); });
-    rewriter.moveOpBefore(child, zone);
-    rewriter.eraseOp(zone);
-    return success();
-  }
-};
-
 } // namespace
 
 void ZoneOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
-  patterns.add<MergeKeywords, RemoveDeadZone, FoldChain>(context);
+  patterns.add<MergeKeywords, RemoveDeadZone>(context);
 }
 
 } // namespace semdns::zone

@@ -161,8 +161,8 @@ LogicalResult HierarchyOp::verifyRegions() {
   if (!llvm::hasSingleElement(zones))
     return emitOpError() << "needs exactly one root zone";
   ZoneOp top = root();
-  if (!top.isRoot() || top.number() != 0 || top.getThreshold() != 0)
-    return top.emitOpError() << "is the root: its label must be \"\", its index and threshold 0";
+  if (!top.isRoot() || top.number() != 0)
+    return top.emitOpError() << "is the root: its label must be \"\", its index 0";
   Numbering numbering{getZoneCount()};
   if (failed(checkSubtree(top, numbering, 0, 1)))
     return failure();
@@ -208,8 +208,7 @@ LogicalResult ZoneOp::verify() {
   for (Operation &op : getBody().getOps())
     if (!isa<ZoneOp, KeywordOp, TermsOp>(op))
       return op.emitOpError() << "does not belong into zone.zone";
-  if (failed(inRange(*this, "threshold", getThreshold(), 0, kFullQ16)) ||
-      failed(inRange(*this, "ttl", getTtl(), 0, kMaxTtl)))
+  if (failed(inRange(*this, "ttl", getTtl(), 0, kMaxTtl)))
     return failure();
   if (getClassId() && failed(inRange(*this, "class", *getClassId(), 0, SEMDNS_MAX_CLASSES - 1)))
     return failure();

@@ -1,5 +1,5 @@
-// The `zone` dialect: WHAT is routed. A tree of zones with their engines, keywords, classes and
-// thresholds, and the shape of the trained tables. docs/dialects.md has the rationale.
+// The `zone` dialect: WHAT is routed. A tree of zones with their engines, keywords and classes, and
+// the shape of the trained tables. docs/dialects.md has the rationale.
 
 #ifndef SEMDNS_DIALECTS_ZONE_TD
 #define SEMDNS_DIALECTS_ZONE_TD
@@ -65,16 +65,17 @@ def Zone_ZoneOp : Zone_Op<"zone", [
     `label` is the name relative to the enclosing zone, leaf first, in DNS text form (`\.` and
     `\032` for what is not a-z, 0-9, '-' or non-ASCII UTF-8): one label, or several once a chain has
     been folded into one zone. `index` is the zone's number in ZTRE (preorder), `class`
-    the class of texts that belong to this very zone, `threshold` the Q16 confidence that the zone
-    needs to answer, `ttl` in seconds, `engines` in order of preference with their `weights`.
+    the class of texts that belong to this very zone, `ttl` in seconds, `engines` in order of
+    preference with their `weights`. What confidence a zone needs is CLSF's: data that recalibration
+    changes, and the program does not depend on it.
   }];
   let arguments = (ins StrAttr:$label, I32Attr:$index, OptionalAttr<I32Attr>:$class_id,
-                       I32Attr:$threshold, I32Attr:$ttl,
+                       I32Attr:$ttl,
                        OptionalAttr<FlatSymbolRefArrayAttr>:$engines,
                        OptionalAttr<DenseI32ArrayAttr>:$weights);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $label `index` $index (`class` $class_id^)? `threshold` $threshold `ttl` $ttl
+    $label `index` $index (`class` $class_id^)? `ttl` $ttl
     (`engines` $engines^ `weights` $weights)? attr-dict-with-keyword $body
   }];
   let hasVerifier = 1;
@@ -84,7 +85,7 @@ def Zone_ZoneOp : Zone_Op<"zone", [
     /// Keywords written into the zone itself or counted by its zone.terms.
     bool hasKeywords();
     size_t engineCount() { return getEngines() ? getEngines()->size() : 0; }
-    /// Threshold, class and index as unsigned numbers, as the format headers have them.
+    /// The index as an unsigned number, as the format headers have it.
     uint32_t number() { return static_cast<uint32_t>(getIndex()); }
   }];
 }

@@ -98,6 +98,19 @@ std::optional<std::string> buildCentroidsSection(const EmbeddingModel &model, ui
   return bytes.finish(header);
 }
 
+bool validAcceptance(const Acceptance &acceptance, const spec::ZoneTree &tree, std::string &error) {
+  if (acceptance.threshold.size() != tree.zones.size() || acceptance.threshold[0] != 0) {
+    error = "the thresholds do not fit the zone tree";
+    return false;
+  }
+  for (uint32_t threshold : acceptance.threshold)
+    if (threshold > 65536 && threshold != SEMDNS_NONE) {
+      error = "threshold " + std::to_string(threshold) + " is neither within 0..65536 nor never";
+      return false;
+    }
+  return true;
+}
+
 std::optional<std::string> buildAcceptanceSection(const RoutingModel &model,
                                                   const spec::ZoneTree &tree, std::string &error) {
   auto ranges = classRanges(model, tree, error);
@@ -105,6 +118,12 @@ std::optional<std::string> buildAcceptanceSection(const RoutingModel &model,
     return std::nullopt;
   if (model.embedding.gain < 1 || model.embedding.gain > 1u << 24) {
     error = "gain " + std::to_string(model.embedding.gain) + " is outside 1..2^24";
+    return std::nullopt;
+  }
+  if (!validAcceptance(model.acceptance, tree, error))
+    return std::nullopt;
+  if (model.guard.confidence > SEMDNS_GUARD_NEVER) {
+    error = "guard confidence " + std::to_string(model.guard.confidence) + " is outside 0..65537";
     return std::nullopt;
   }
   semdns_clsf_header header = {};

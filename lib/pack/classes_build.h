@@ -24,6 +24,9 @@ std::optional<std::string> buildCentroidsSection(const EmbeddingModel &model, ui
 std::optional<std::string> buildAcceptanceSection(const RoutingModel &model,
                                                   const spec::ZoneTree &tree, std::string &error);
 
+/// Whether a stage's thresholds fit the tree and the format; else sets `error`.
+bool validAcceptance(const Acceptance &acceptance, const spec::ZoneTree &tree, std::string &error);
+
 /// round(65536 * 2^(-i/256)), in integers.
 std::array<uint32_t, 256> exp2Table();
 

@@ -23,9 +23,8 @@ std::optional<ClassRanges> classRanges(const RoutingModel &model, const spec::Zo
   }
   bool rising = std::adjacent_find(classZone.begin(), classZone.end(),
                                    std::greater_equal<uint32_t>()) == classZone.end();
-  if (!rising || (!classZone.empty() && classZone.back() >= zones) ||
-      model.acceptance.threshold.size() != zones || model.acceptance.threshold[0] != 0) {
-    error = "the routing model's classes or thresholds do not fit the zone tree";
+  if (!rising || (!classZone.empty() && classZone.back() >= zones)) {
+    error = "the routing model's classes do not fit the zone tree";
     return std::nullopt;
   }
   ClassRanges ranges;

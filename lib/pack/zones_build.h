@@ -16,8 +16,8 @@ struct ClassRanges {
   std::vector<uint32_t> begin, end;
 };
 
-/// Checks that `model.classZone` and `model.acceptance.threshold` fit the tree and numbers the classes. On
-/// failure returns nullopt and sets `error`.
+/// Checks that `model.classZone` fits the tree and numbers the classes. On failure returns nullopt
+/// and sets `error`.
 std::optional<ClassRanges> classRanges(const RoutingModel &model, const spec::ZoneTree &tree,
                                        std::string &error);
 

@@ -22,9 +22,8 @@ public:
       : b(UnknownLoc::get(&context), &context), tree(tree), model(model), options(options) {}
 
   OwningOpRef<ModuleOp> run() {
-    if (tree.zones.empty() || model.acceptance.threshold.size() != tree.zones.size()) {
-      emitError(b.getLoc()) << "the model has thresholds for " << model.acceptance.threshold.size()
-                            << " zones, the tree has " << tree.zones.size();
+    if (tree.zones.empty()) {
+      emitError(b.getLoc()) << "the tree has no zones";
       return nullptr;
     }
     OwningOpRef<ModuleOp> module = ModuleOp::create(b.getLoc());
@@ -112,7 +111,6 @@ private:
           b, b.getStringAttr(i == 0 ? "" : spec::formatLevel(zone.levels.back())),
           b.getI32IntegerAttr(static_cast<int32_t>(i)),
           classOf[i] < 0 ? IntegerAttr() : b.getI32IntegerAttr(static_cast<int32_t>(classOf[i])),
-          b.getI32IntegerAttr(static_cast<int32_t>(model.acceptance.threshold[i])),
           b.getI32IntegerAttr(static_cast<int32_t>(zone.ttl)),
           engines.empty() ? ArrayAttr() : b.getArrayAttr(engines),
           weights.empty() ? DenseI32ArrayAttr() : b.getDenseI32ArrayAttr(weights));

@@ -1,6 +1,6 @@
 // route-to-vector: a routing program becomes one function on vectors, with every size, gain and
-// small map a constant. docs/architecture.md, "Arithmetic", says what each operation computes; the
-// comments here say why it is computed this way.
+// small map a constant; thresholds are an argument. docs/architecture.md, "Arithmetic", says what
+// each operation computes; the comments here say why it is computed this way.
 #include "lib/passes/passes.h"
 
 #include "dialects/route/route.h"
@@ -45,6 +45,8 @@ enum AnswerWord : int64_t {
   kTopCount = SEMDNS_ANSWER_WORD(top_count),
   kVotes = SEMDNS_ANSWER_WORD(votes),
   kTotalWeight = SEMDNS_ANSWER_WORD(total_weight),
+  kOdds = SEMDNS_ANSWER_WORD(odds),
+  kGain = SEMDNS_ANSWER_WORD(gain),
   kTopClass = SEMDNS_ANSWER_WORD(top_class),
   kTopZone = SEMDNS_ANSWER_WORD(top_zone),
   kTopConfidence = SEMDNS_ANSWER_WORD(top_confidence),
@@ -67,6 +69,8 @@ enum Argument : unsigned {
   kVectors,
   kOffsets,
   kExp2,
+  kThresholds,
+  kRootOdds,
   kWords,
   kFeatures,
   kRowIds,
@@ -252,7 +256,7 @@ private:
     SmallVector<Type> types(kArgumentCount);
     types[kText] = types[kTextTable] = types[kKeyw] = types[kWords] = pointer;
     types[kTextSize] = i64;
-    types[kStages] = types[kTopK] = i32;
+    types[kStages] = types[kTopK] = types[kRootOdds] = i32;
     types[kTerms] = memref(std::max<int64_t>(program.getTermCount(), 1) * 4, i32);
     types[kBuckets] = memref(bucketCount * 2 * kSlots, i32);
     types[kRows] = memref(rowCount * dim, i8);
@@ -263,7 +267,7 @@ private:
     types[kFeatures] = memref(SEMDNS_MAX_FEATURES, i64);
     types[kRowIds] = memref(SEMDNS_MAX_FEATURES, i32);
     types[kHits] = memref(SEMDNS_MAX_HITS, i32);
-    types[kVoteSums] = memref(program.getZoneCount(), i32);
+    types[kThresholds] = types[kVoteSums] = memref(program.getZoneCount(), i32);
     types[kPool] = memref(dim, i32);
     types[kQuant] = memref(dim, i8);
     types[kCounts] = memref(5, i32);
@@ -463,6 +467,8 @@ private:
         weighAll(weigh);
       else if (isa<route::SelectOp>(op))
         selectTop();
+      else if (isa<route::OddsOp>(op))
+        measureOdds();
       else if (isa<route::ClimbOp>(op))
         climb();
     }
@@ -695,6 +701,7 @@ private:
     Value wide = udiv(mul(to64(peak), c64(op.getGain())), to64(norm));
     gain = to32(minu(wide, c64((1 << 24) - 1)));
     limit = udiv(c32(INT32_MAX), maxu(gain, c32(1)));
+    answer(kGain, gain);
     Value sums =
         loop(cIndex(0), cIndex(padded), kLanes, {cVec(0)}, [&](Value at, ValueRange carried) {
           Value x = distance(loadVec(kLanes, arg(kScores), at));
@@ -793,18 +800,29 @@ private:
 
     // The root's own class is no best guess.
     guess = topClass;
+    guessScore = topScore;
     guessShare = topShare;
     if (classZone[0] == 0 && classes > 1) {
       SmallVector<Value> best = branch(
-          eq(topClass, c32(0)), {i32, i32},
+          eq(topClass, c32(0)), {i32, i32, i32},
           [&] {
-            Value next = following(topScore, topClass)[1];
-            return SmallVector<Value>{next, share(weightOf(next))};
+            SmallVector<Value> next = following(topScore, topClass);
+            return SmallVector<Value>{next[1], next[0], share(weightOf(next[1]))};
           },
-          [&] { return SmallVector<Value>{topClass, topShare}; });
+          [&] { return SmallVector<Value>{topClass, topScore, topShare}; });
       guess = best[0];
-      guessShare = best[1];
+      guessScore = best[1];
+      guessShare = best[2];
     }
+    odds = Value();
+  }
+
+  /// Differences of scores fit 25 bits, so their magnitude needs no care.
+  void measureOdds() {
+    Value lead = sub(guessScore, load(arg(kScores), cIndex(0)));
+    Value ahead = cmp(arith::CmpIPredicate::sge, lead, c32(0));
+    Value size = shru(mul(minu(select(ahead, lead, sub(c32(0), lead)), limit), gain), c32(16));
+    odds = select(ahead, size, sub(c32(0), size));
   }
 
   /// Confidence of a zone: its classes' share of all weights.
@@ -822,14 +840,7 @@ private:
         })[0];
   }
 
-  Value threshold(Value zone) {
-    ArrayRef<int32_t> thresholds = climbing.getThresholds();
-    bool same =
-        llvm::all_of(thresholds.drop_front(), [&](int32_t t) { return t == thresholds.back(); });
-    if (same)
-      return c32(thresholds.back());
-    return load(table("thresholds", thresholds), toIndex(zone));
-  }
+  Value threshold(Value zone) { return load(arg(kThresholds), toIndex(zone)); }
 
   void climb() {
     // The guess's own confidence needs no sum where classes belong to leaves.
@@ -841,6 +852,7 @@ private:
     Value bestConfidence = rootOnly ? c32(kFullQ16) : leaves ? guessShare : confidence(bestZone);
     answer(kBestZone, bestZone);
     answer(kBestConfidence, bestConfidence);
+    answer(kOdds, odds ? odds : c32(INT32_MAX));
     branch(
         eq(knownRows, c32(0)), {},
         [&] {
@@ -849,7 +861,13 @@ private:
           return SmallVector<Value>();
         },
         [&] {
-          SmallVector<Value> settled = settle(bestZone, bestConfidence);
+          Value start = bestZone, sureness = bestConfidence;
+          if (odds) {
+            Value rejected = slt(odds, arg(kRootOdds));
+            start = select(rejected, c32(0), start);
+            sureness = select(rejected, c32(kFullQ16), sureness);
+          }
+          SmallVector<Value> settled = settle(start, sureness);
           answer(kStage, c32(SEMDNS_KERNEL_STAGE_EMBEDDING));
           answer(kZone, settled[0]);
           answer(kConfidence, settled[1]);
@@ -862,10 +880,8 @@ private:
     bool rootOnly = classZone[0] == 0 && classes == 1;
     if (climbing.getSteps() == 0 || rootOnly)
       return {zone, q16};
-    bool toRoot = climbing.getSteps() == 1 && llvm::all_of(classZone, [&](int32_t z) {
-                    return climbing.getThresholds()[z] == 0 || climbing.getParents()[z] == 0;
-                  });
-    if (toRoot) {
+    // All classes belong to zones right below the root (or to the root, whose threshold is 0).
+    if (climbing.getSteps() == 1) {
       Value stay = ule(threshold(zone), q16);
       return {select(stay, zone, c32(0)), select(stay, q16, c32(kFullQ16))};
     }
@@ -899,7 +915,8 @@ private:
   // What earlier operations leave to later ones.
   Value wordCount, charCount, unigramCount, featureCount, flags;
   Value knownRows, norm, peak, topScore, topClass, secondScore, gain, limit, totalWeight;
-  Value topShare, guess, guessShare;
+  Value topShare, guess, guessScore, guessShare;
+  Value odds; ///< null where there is nothing to compare
 };
 
 struct RouteToVector : PassWrapper<RouteToVector, OperationPass<ModuleOp>> {

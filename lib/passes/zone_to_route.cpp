@@ -19,56 +19,29 @@ class Tables {
 public:
   explicit Tables(zone::HierarchyOp hierarchy)
       : parents(hierarchy.getZoneCount(), 0), classBegin(hierarchy.getZoneCount(), 0),
-        classEnd(hierarchy.getZoneCount(), 0), thresholds(hierarchy.getZoneCount(), 0),
-        voteParents(hierarchy.getZoneCount(), -1) {
-    SmallVector<uint32_t> path;
-    visit(hierarchy.root(), path, -1);
+        classEnd(hierarchy.getZoneCount(), 0), voteParents(hierarchy.getZoneCount(), -1) {
+    visit(hierarchy.root(), 0, 0, -1);
   }
 
-  SmallVector<int32_t> parents, classBegin, classEnd, thresholds, voteParents;
+  SmallVector<int32_t> parents, classBegin, classEnd, voteParents;
   SmallVector<int32_t> classZone;
   uint32_t steps = 0; ///< most moves that a climb can take
 
 private:
-  void visit(zone::ZoneOp zone, SmallVector<uint32_t> &path, int32_t voter) {
+  void visit(zone::ZoneOp zone, uint32_t parent, uint32_t depth, int32_t voter) {
     uint32_t index = zone.number();
     if (zone.hasKeywords()) // only such a zone can win
       voteParents[index] = voter;
-    thresholds[index] = static_cast<int32_t>(zone.getThreshold());
+    parents[index] = static_cast<int32_t>(parent);
     classBegin[index] = static_cast<int32_t>(classZone.size());
-    if (zone.getClassId())
+    if (zone.getClassId()) {
       classZone.push_back(static_cast<int32_t>(index));
-    path.push_back(index);
+      steps = std::max(steps, depth);
+    }
     for (zone::ZoneOp child : zone.getBody().getOps<zone::ZoneOp>())
-      visit(child, path, zone.hasKeywords() ? static_cast<int32_t>(index) : voter);
-    path.pop_back();
+      visit(child, index, depth + 1, zone.hasKeywords() ? static_cast<int32_t>(index) : voter);
     classEnd[index] = static_cast<int32_t>(classZone.size());
-    pending.push_back({index, path});
-    if (!path.empty())
-      return;
-    // Class ranges are complete now.
-    for (auto &[number, ancestors] : pending)
-      parents[number] = static_cast<int32_t>(climbTo(number, ancestors));
-    for (int32_t home : classZone) {
-      uint32_t moves = 0;
-      for (int32_t z = home; z != 0 && thresholds[z] != 0; z = parents[z])
-        ++moves;
-      steps = std::max(steps, moves);
-    }
   }
-
-  /// Where a climb that fails at `index` stops next. An ancestor with the very same classes has the
-  /// same confidence: when it needs at least as much, it fails as well and is skipped.
-  uint32_t climbTo(uint32_t index, ArrayRef<uint32_t> ancestors) const {
-    for (uint32_t next : llvm::reverse(ancestors)) {
-      bool same = classBegin[next] == classBegin[index] && classEnd[next] == classEnd[index];
-      if (next == 0 || !same || thresholds[next] < thresholds[index])
-        return next;
-    }
-    return 0;
-  }
-
-  std::vector<std::pair<uint32_t, SmallVector<uint32_t>>> pending;
 };
 
 template <typename Op> Op only(zone::HierarchyOp hierarchy) {
@@ -143,8 +116,12 @@ private:
     Value weights = route::WeighOp::create(b, route::WeightsType::get(context, classes), scores,
                                            query, classifier.getGain());
     Value top = route::SelectOp::create(b, scores, tables.classZone);
-    Value zone = route::ClimbOp::create(b, top, weights, rows, tables.steps, tables.parents,
-                                        tables.classBegin, tables.classEnd, tables.thresholds);
+    Value thresholds = route::AcceptanceOp::create(b);
+    Value odds;
+    if (classes > 1 && tables.classZone[0] == 0)
+      odds = route::OddsOp::create(b, top, weights);
+    Value zone = route::ClimbOp::create(b, top, weights, rows, thresholds, odds, tables.steps,
+                                        tables.parents, tables.classBegin, tables.classEnd);
     route::AnswerOp::create(b, zone, Value(), IntegerAttr(), false);
     b.setInsertionPointAfter(stage);
   }

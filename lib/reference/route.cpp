@@ -209,6 +209,13 @@ private:
     return result;
   }
 
+  /// Lead of the best class of a zone over the root's own class, in 1/256 bit.
+  int64_t oddsOf(int64_t lead, int64_t gain, int64_t limit) const {
+    int64_t size = std::min<int64_t>(std::llabs(lead), limit) * gain;
+    SEMDNS_BOUND(size <= INT32_MAX);
+    return lead >= 0 ? size >> 16 : -(size >> 16);
+  }
+
   uint32_t confidenceOf(uint32_t zone, const std::vector<int64_t> &weights, int64_t total) const {
     if (zone == 0)
       return kOne;
@@ -280,6 +287,10 @@ private:
     uint32_t zone = best == ranking.end() ? 0 : classZone[*best];
     answer_.best_zone = zone;
     answer_.best_confidence = confidenceOf(zone, weights, total);
+    answer_.gain = static_cast<uint32_t>(gain);
+    answer_.odds = INT32_MAX;
+    if (clsf_.root_class == 1 && best != ranking.end())
+      answer_.odds = static_cast<int32_t>(oddsOf(score[*best] - score[0], gain, limit));
     if (answer_.row_count == 0) {
       answer_.flags |= SEMDNS_KERNEL_NO_EVIDENCE;
       answer_.confidence = kOne;
@@ -287,6 +298,8 @@ private:
     }
     answer_.stage = SEMDNS_KERNEL_STAGE_EMBEDDING;
     const auto *threshold = arrayAt<uint32_t>(s_.clsf, clsf_.zone_threshold_offset);
+    if (answer_.odds < clsf_.root_odds)
+      zone = 0;
     while (zone != 0 && confidenceOf(zone, weights, total) < threshold[zone])
       zone = parent(zone);
     answer_.zone = zone;

@@ -18,6 +18,7 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <limits>
 
 namespace {
 
@@ -26,10 +27,9 @@ using diff::Aligned;
 using diff::Scratch;
 
 std::string describe(const semdns_kernel_answer &a) {
-  static const char *const kNames[] = {"size",       "stage",           "zone",   "best_zone",
-                                       "confidence", "best_confidence", "margin", "flags",
-                                       "words",      "features",        "rows",   "hits",
-                                       "top_count",  "votes",           "total",  "reserved"};
+  static const char *const kNames[] = {
+      "size",  "stage",    "zone", "best_zone", "confidence", "best_confidence", "margin", "flags",
+      "words", "features", "rows", "hits",      "top_count",  "votes",           "total",  "odds"};
   std::string text;
   const auto *word = reinterpret_cast<const uint32_t *>(&a);
   for (size_t i = 0; i < sizeof a / 4; ++i)
@@ -103,6 +103,17 @@ public:
     }
   }
   void check(std::string_view text) { check(text, 3, 5); }
+
+  /// Other thresholds and odds under the kernels that there are, as recalibration does.
+  void recalibrate(std::mt19937_64 &random) {
+    auto &header = *reinterpret_cast<semdns_clsf_header *>(tables_.clsf.data());
+    auto *threshold =
+        reinterpret_cast<uint32_t *>(tables_.clsf.data() + header.zone_threshold_offset);
+    for (uint32_t z = 1; z < header.zone_count; ++z)
+      threshold[z] = random() % 10 ? static_cast<uint32_t>(random() % 65537) : SEMDNS_NONE;
+    header.root_odds = random() % 10 ? static_cast<int32_t>(random() % 1000) - 500
+                                     : std::numeric_limits<int>::min();
+  }
 
   uint64_t texts() const { return texts_; }
   uint64_t decidedBy(uint32_t stage) const { return stageCount_[stage]; }
@@ -183,6 +194,8 @@ TEST_P(Diff, RandomAndHostileTexts) {
     uint32_t words =
         i % 10 == 0 ? static_cast<uint32_t>(random() % 400) : static_cast<uint32_t>(random() % 25);
     uint32_t stages = i % 5 == 4 ? static_cast<uint32_t>(random() % 4) : 3;
+    if (i >= 125)
+      subject.recalibrate(random);
     subject.check(test::randomText(random, subject.model(), words), stages,
                   1 + static_cast<uint32_t>(random() % 8));
   }

@@ -86,11 +86,24 @@ std::vector<std::string> readBundle(const char *path) {
 
 bool runBundle(Cuda &cuda, const char *path) {
   std::vector<std::string> parts = readBundle(path);
-  if (parts.size() != 10) {
+  if (parts.size() != 12) {
     std::fprintf(stderr, "%s: not a bundle\n", path);
     return false;
   }
-  enum { Header, Image, Features, Queries, Buckets, Rows, Norms, Vectors, Exp2, Answers };
+  enum {
+    Header,
+    Image,
+    Features,
+    Queries,
+    Buckets,
+    Rows,
+    Norms,
+    Vectors,
+    Exp2,
+    Thresholds,
+    RootOdds,
+    Answers
+  };
   semdns_kgpu_header header;
   std::memcpy(&header, parts[Header].data(), sizeof header);
   auto queries = static_cast<unsigned>(parts[Queries].size() / sizeof(semdns_gpu_query));
@@ -98,7 +111,7 @@ bool runBundle(Cuda &cuda, const char *path) {
   void *module = nullptr, *function = nullptr;
   need(cuda.loadData(&module, parts[Image].c_str()), "loading the PTX");
   need(cuda.getFunction(&function, module, SEMDNS_GPU_KERNEL), "finding the kernel");
-  Address memory[10];
+  Address memory[12];
   auto upload = [&](int argument, const std::string &bytes) {
     need(cuda.allocate(&memory[argument], bytes.size() + 64), "allocating");
     need(cuda.toDevice(memory[argument], bytes.data(), bytes.size()), "copying");
@@ -110,15 +123,17 @@ bool runBundle(Cuda &cuda, const char *path) {
   upload(4, parts[Norms]);
   upload(5, parts[Vectors]);
   upload(6, parts[Exp2]);
+  upload(7, parts[Thresholds]);
+  upload(8, parts[RootOdds]);
   size_t work = size_t{queries} * header.padded_count * 4;
-  need(cuda.allocate(&memory[7], work), "allocating");
-  need(cuda.allocate(&memory[8], work), "allocating");
-  need(cuda.allocate(&memory[9], parts[Answers].size()), "allocating");
-  need(cuda.fill(memory[7], 0x5a, work), "filling");
-  need(cuda.fill(memory[8], 0x5a, work), "filling");
-  need(cuda.fill(memory[9], 0x5a, parts[Answers].size()), "filling");
-  void *arguments[10];
-  for (int i = 0; i < 10; ++i)
+  need(cuda.allocate(&memory[9], work), "allocating");
+  need(cuda.allocate(&memory[10], work), "allocating");
+  need(cuda.allocate(&memory[11], parts[Answers].size()), "allocating");
+  need(cuda.fill(memory[9], 0x5a, work), "filling");
+  need(cuda.fill(memory[10], 0x5a, work), "filling");
+  need(cuda.fill(memory[11], 0x5a, parts[Answers].size()), "filling");
+  void *arguments[12];
+  for (int i = 0; i < 12; ++i)
     arguments[i] = &memory[i];
   double best = 1e9;
   for (int round = 0; round < 5; ++round) { // more than once: the first includes loading
@@ -130,7 +145,7 @@ bool runBundle(Cuda &cuda, const char *path) {
     best = took.count() < best ? took.count() : best;
   }
   std::vector<semdns_kernel_answer> answers(queries);
-  need(cuda.toHost(answers.data(), memory[9], parts[Answers].size()), "copying back");
+  need(cuda.toHost(answers.data(), memory[11], parts[Answers].size()), "copying back");
   for (Address address : memory)
     cuda.release(address);
 

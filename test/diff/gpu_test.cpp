@@ -74,6 +74,8 @@ std::string makeBundle(const test::ModelOptions &options, uint32_t texts) {
       bytesOf(tokv + t.norms_offset, size_t{t.row_count} * 2),
       bytesOf(tables.cent.data() + c.vectors_offset, size_t{c.padded_count} * t.dim),
       bytesOf(tables.clsf.data() + clsf->exp2_offset, 1024),
+      bytesOf(tables.clsf.data() + clsf->zone_threshold_offset, size_t{clsf->zone_count} * 4),
+      bytesOf(&clsf->root_odds, 4),
       answers};
   uint64_t count = std::size(parts);
   std::string bundle = bytesOf(&count, 8), bytes;

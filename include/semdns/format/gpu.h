@@ -19,19 +19,22 @@
  *      4  const uint16_t *norms
  *      5  const int8_t *vectors              CENT's, in the layout that the header names
  *      6  const uint32_t *exp2               CLSF's
- *      7  int32_t *scores                    work space, [grid][padded_count]
- *      8  uint32_t *weights                  work space, [grid][padded_count]
- *      9  semdns_kernel_answer *answers      [grid]
+ *      7  const uint32_t *thresholds         CLSF's
+ *      8  const int32_t *root_odds           one value, CLSF's
+ *      9  int32_t *scores                    work space, [grid][padded_count]
+ *     10  uint32_t *weights                  work space, [grid][padded_count]
+ *     11  semdns_kernel_answer *answers      [grid]
  *
- * Addresses are aligned to 16 bytes, answers to 4. Maps of the zone tree and all scalars are
- * constants inside the image: it fits the artifact it lies in and no other. */
+ * Addresses are aligned to 16 bytes, root_odds and answers to 4. Maps of the zone tree and all scalars are
+ * constants inside the image, except for what calibration sets: it fits the artifact it lies in, and
+ * that artifact calibrated again. */
 #ifndef SEMDNS_FORMAT_GPU_H
 #define SEMDNS_FORMAT_GPU_H
 
 #include "semdns/format/artifact.h"
 
-#define SEMDNS_KGPU_VERSION 1u
-#define SEMDNS_GPU_ABI 1u
+#define SEMDNS_KGPU_VERSION 2u
+#define SEMDNS_GPU_ABI 2u
 #define SEMDNS_GPU_KERNEL "semdns_kernel_route_gpu"
 
 typedef struct semdns_kgpu_header {

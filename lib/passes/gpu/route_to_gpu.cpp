@@ -87,7 +87,7 @@ private:
 #define FIELD(member) int64_t(offsetof(semdns_kernel_answer, member) / 4)
 
   void makeFunction() {
-    SmallVector<Type> arguments(10, ptr());
+    SmallVector<Type> arguments(12, ptr());
     auto function =
         ::mlir::gpu::GPUFuncOp::create(b, SEMDNS_GPU_KERNEL, b.getFunctionType(arguments, {}));
     function->setAttr(::mlir::gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
@@ -95,8 +95,8 @@ private:
     for (unsigned i = 0; i < arguments.size(); ++i)
       function.setArgAttr(i, "llvm.noalias", b.getUnitAttr());
     b.setInsertionPointToStart(&function.getBody().front());
-    Value *slots[] = {&features_, &queries_, &buckets_, &rows_,    &norms_,
-                      &vectors_,  &exp2_,    &scores_,  &weights_, &answers_};
+    Value *slots[] = {&features_, &queries_,    &buckets_,  &rows_,   &norms_,   &vectors_,
+                      &exp2_,     &thresholds_, &rootOdds_, &scores_, &weights_, &answers_};
     for (auto [slot, argument] : llvm::zip(slots, function.getArguments()))
       *slot = argument;
     // The sum of rows; the quantised query, 4 values a word; a tile of rows; the warps' results.
@@ -372,7 +372,7 @@ private:
     Value rounds = maxS(wanted, constant(least));
     Value none = constant(-1);
     Values picked =
-        loop(zero, rounds, one, {constant(INT32_MAX), none, zero, none, zero, none},
+        loop(zero, rounds, one, {constant(INT32_MAX), none, zero, none, zero, none, zero, zero},
              [&](Value i, ValueRange carried) -> Values {
                Value lastScore = carried[0], lastClass = carried[1];
                Values mine =
@@ -399,7 +399,9 @@ private:
                        select(isFirst, w, carried[2]),
                        select(isFirst, k, carried[3]),
                        select(isSecond, w, carried[4]),
-                       select(isSecond, k, carried[5])};
+                       select(isSecond, k, carried[5]),
+                       select(isFirst, s, carried[6]),
+                       select(isSecond, s, carried[7])};
              });
     Value firstWeight = picked[2], firstClass = picked[3], secondWeight = picked[4],
           secondClass = picked[5];
@@ -413,19 +415,29 @@ private:
 
     Value classBegin = table("class_begin", stage_.climb.getClassBegin());
     Value classEnd = table("class_end", stage_.climb.getClassEnd());
-    Value threshold = table("threshold", stage_.climb.getThresholds());
     Value parent = table("parent", stage_.climb.getParents());
     Value sure = constant(65536);
     Value isRoot = eq(bestZone, zero);
     Value bestConfidence = select(isRoot, sure, confidence(bestZone, classBegin, classEnd));
 
-    Value evidence = ne(rowCount_, zero);
-    Value start = select(evidence, bestZone, zero);
-    Value startConfidence = select(evidence, bestConfidence, sure);
+    // Differences of scores fit 25 bits.
+    Value odds = constant(INT32_MAX);
+    Value accepted = ne(rowCount_, zero), evidence = accepted;
+    if (rootClass && classes_ > rootClass) {
+      Value bestScore = select(eq(firstClass, zero), picked[7], picked[6]);
+      Value lead = sub(bestScore, load(scores_, zero, i32()));
+      Value behind = ltS(lead, zero);
+      Value size = shrU(mul(minS(select(behind, sub(zero, lead), lead), limit_), gain_), 16);
+      odds = select(behind, sub(zero, size), size);
+      Value enough = loadConstant(rootOdds_, zero, i32());
+      accepted = andI(evidence, compare(arith::CmpIPredicate::sge, odds, enough));
+    }
+    Value start = select(accepted, bestZone, zero);
+    Value startConfidence = select(accepted, bestConfidence, sure);
     Values answer = loop(zero, constant(stage_.climb.getSteps()), one, {start, startConfidence},
                          [&](Value, ValueRange carried) -> Values {
                            Value zone = carried[0], sureness = carried[1];
-                           Value unsure = ltU(sureness, loadConstant(threshold, zone, i32()));
+                           Value unsure = ltU(sureness, loadConstant(thresholds_, zone, i32()));
                            Value moves = andI(ne(zone, zero), unsure);
                            // Uniform in the block, so that the reductions inside are reached by all
                            // threads.
@@ -453,6 +465,8 @@ private:
       field(FIELD(row_count), rowCount_);
       field(FIELD(top_count), wanted);
       field(FIELD(total_weight), total_);
+      field(FIELD(odds), odds);
+      field(FIELD(gain), gain_);
     });
   }
   void field2(int64_t at, Value offset, Value value) {
@@ -464,7 +478,8 @@ private:
   ::mlir::gpu::GPUModuleOp module_;
   int64_t dim_, classes_, layout_, padded_;
 
-  Value features_, queries_, buckets_, rows_, norms_, vectors_, exp2_, scores_, weights_, answers_;
+  Value features_, queries_, buckets_, rows_, norms_, vectors_, exp2_, thresholds_, rootOdds_,
+      scores_, weights_, answers_;
   Value sharedPool_, sharedQuant_, sharedRows_, sharedWarps_;
   Value tid_, lane_, warp_, block_, first_, answer_;
   // Uniform.

@@ -5,10 +5,10 @@
 // The program itself stays as it was.
 // CHECK: route.program @demo
 // CHECK: gpu.module @semdns_gpu
-// Maps of the tree are constants of the image; zone 2 may skip its parent.
+// CHECK-NOT: semdns_threshold
+// Maps of the tree are constants of the image, thresholds are not.
 // CHECK-DAG: llvm.mlir.global internal constant @semdns_class_zone(dense<[1, 2, 3]>
 // CHECK-DAG: llvm.mlir.global internal constant @semdns_parent(dense<[0, 0, 1, 0]>
-// CHECK-DAG: llvm.mlir.global internal constant @semdns_threshold(dense<[0, 40000, 30000, 20000]>
 // CHECK-DAG: llvm.mlir.global internal @semdns_pool() {addr_space = 3 : i32
 // CHECK: gpu.func @semdns_kernel_route_gpu
 // CHECK-SAME: kernel attributes {known_block_size = array<i32: 256, 1, 1>}
@@ -30,8 +30,9 @@ route.program @demo zones 4 terms 0 {
     %weights = route.weigh %scores by %query gain 4096
       : !route.scores<3>, !route.query<16> -> !route.weights<3>
     %best = route.select %scores zones [1, 2, 3] : !route.scores<3>
-    %zone = route.climb %best with %weights on %rows steps 2 parents [0, 0, 1, 0]
-      classes [0, 0, 1, 2] to [3, 2, 2, 3] thresholds [0, 40000, 30000, 20000] : !route.weights<3>
+    %accept = route.acceptance
+    %zone = route.climb %best with %weights on %rows by %accept steps 2 parents [0, 0, 1, 0]
+      classes [0, 0, 1, 2] to [3, 2, 2, 3] : !route.weights<3>
     route.answer %zone : !route.zone
   }
   route.root

@@ -9,27 +9,26 @@
 // CHECK-DAG: memref.global "private" constant @vote_parents : memref<21xi32> = dense<[-1, -1, 1, -1,
 // CHECK-DAG: memref.global "private" constant @class_zone : memref<20xi32> = dense<[0, 2, 3,
 // CHECK-DAG: memref.global "private" constant @parents : memref<21xi32> = dense<[0, 0, 1, 1, 0,
-// CHECK-DAG: memref.global "private" constant @thresholds : memref<21xi32> = dense<[0, 40000, 50000,
 // CHECK-DAG: memref.global "private" constant @class_begin : memref<21xi32>
 // CHECK-DAG: memref.global "private" constant @class_end : memref<21xi32>
 // CHECK-NOT: memref.global
 
 // The argument list is a contract with kernels/entry.cpp.
 // CHECK-LABEL: func.func @semdns_route_body(
-// CHECK-SAME: %arg0: !llvm.ptr, %arg1: i64, %arg2: i32, %arg3: i32, %arg4: !llvm.ptr, %arg5: !llvm.ptr, %arg6: memref<8xi32>, %arg7: memref<320xi32>, %arg8: memref<4800xi8>, %arg9: memref<100xi16>, %arg10: memref<1536xi8>, %arg11: memref<32xi32>, %arg12: memref<256xi32>, %arg13: !llvm.ptr, %arg14: memref<16384xi64>, %arg15: memref<16384xi32>, %arg16: memref<64xi32>, %arg17: memref<21xi32>, %arg18: memref<48xi32>, %arg19: memref<48xi8>, %arg20: memref<32xi32>, %arg21: memref<32xi32>, %arg22: memref<5xi32>, %arg23: memref<40xi32>)
+// CHECK-SAME: %arg0: !llvm.ptr, %arg1: i64, %arg2: i32, %arg3: i32, %arg4: !llvm.ptr, %arg5: !llvm.ptr, %arg6: memref<8xi32>, %arg7: memref<320xi32>, %arg8: memref<4800xi8>, %arg9: memref<100xi16>, %arg10: memref<1536xi8>, %arg11: memref<32xi32>, %arg12: memref<256xi32>, %arg13: memref<21xi32>, %arg14: i32, %arg15: !llvm.ptr, %arg16: memref<16384xi64>, %arg17: memref<16384xi32>, %arg18: memref<64xi32>, %arg19: memref<21xi32>, %arg20: memref<48xi32>, %arg21: memref<48xi8>, %arg22: memref<32xi32>, %arg23: memref<32xi32>, %arg24: memref<5xi32>, %arg25: memref<48xi32>)
 
 // The tokeniser's options are constants, so that inlining specialises it.
-// CHECK: call @uk_tokenise(%arg4, %arg0, %arg1, %c2_i32, %c3_i32, %c5_i32, %c0_i32, %arg13, %arg14, %arg22)
+// CHECK: call @uk_tokenise(%arg4, %arg0, %arg1, %c2_i32, %c3_i32, %c5_i32, %c0_i32, %arg15, %arg16, %arg24)
 
 // Stage 1: vote, find the winner, add up its ancestors' votes, clear.
-// CHECK: %[[HITS:.*]] = func.call @uk_match(%arg5, %arg13, %{{.*}}, %arg16)
+// CHECK: %[[HITS:.*]] = func.call @uk_match(%arg5, %arg15, %{{.*}}, %arg18)
 // CHECK: scf.if {{.*}} -> (i32, i32, i32, i32)
 // CHECK: scf.for
 // CHECK: scf.for
 // CHECK: memref.get_global @vote_parents
 // CHECK: scf.while
 // CHECK: scf.for
-// CHECK: memref.store %c0_i32, %arg17
+// CHECK: memref.store %c0_i32, %arg19
 // CHECK: arith.cmpi uge, %{{.*}}, %c2_i32 : i32
 // CHECK: arith.muli %{{.*}}, %c40000_i64
 
@@ -52,7 +51,7 @@
 
 // Scoring: one broadcast of four dimensions serves both lines of the group.
 // CHECK: scf.for %{{.*}} = %c0 to %c12 step %c1 iter_args(%{{.*}} = %cst{{.*}}, %{{.*}} = %cst{{.*}}) -> (vector<16xi32>, vector<16xi32>)
-// CHECK: vector.load %arg19{{.*}} vector<4xi8>
+// CHECK: vector.load %arg21{{.*}} vector<4xi8>
 // CHECK-COUNT-2: route.dot4 %{{.*}} : vector<16xi32>, vector<64xi8>
 // CHECK-NOT: route.dot4
 // 20 classes in 32 lanes: the last 12 never win.
@@ -69,10 +68,13 @@
 
 // Class 0 is the root's: when it leads, the guess is the next. Then the climb, table by table.
 // CHECK: memref.get_global @class_zone
-// CHECK: scf.if {{.*}} -> (i32, i32)
+// CHECK: scf.if {{.*}} -> (i32, i32, i32)
+// Its odds against class 0 decide first.
+// CHECK: memref.load %arg22[%c0]
+// CHECK: arith.cmpi slt, %{{.*}}, %arg14
 // CHECK: memref.get_global @parents
 // CHECK-NEXT: scf.while
-// CHECK-NEXT: memref.get_global @thresholds
+// CHECK: memref.load %arg13
 // CHECK: memref.get_global @class_begin
 
 // Where the left side is biased, sums start at the offsets.
@@ -100,11 +102,12 @@ route.program @two_levels zones 21 terms 2 {
     %scores = route.score %query layout 2 : !route.query<48> -> !route.scores<20>
     %weights = route.weigh %scores by %query gain 5000 : !route.scores<20>, !route.query<48> -> !route.weights<20>
     %top = route.select %scores zones [0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20] : !route.scores<20>
-    %zone = route.climb %top with %weights on %rows steps 2
+    %accept = route.acceptance
+    %odds = route.odds %top with %weights : !route.weights<20>
+    %zone = route.climb %top with %weights on %rows by %accept odds %odds steps 2
       parents [0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
       classes [0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]
-      to [20, 3, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]
-      thresholds [0, 40000, 50000, 50000, 60000, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1] : !route.weights<20>
+      to [20, 3, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20] : !route.weights<20>
     route.answer %zone : !route.zone
   }
   route.root

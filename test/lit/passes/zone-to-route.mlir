@@ -17,8 +17,10 @@
 // CHECK-NEXT:   route.score %{{.*}} layout 1 : !route.query<64> -> !route.scores<3>
 // CHECK-NEXT:   route.weigh %{{.*}} by %{{.*}} gain 5000
 // CHECK-NEXT:   route.select %{{.*}} zones [2, 3, 5]
-// From zone 5 the climb skips zone 4: the same class, and no less confidence needed.
-// CHECK-NEXT:   route.climb {{.*}} steps 2 parents [0, 0, 1, 1, 0, 0] classes [0, 0, 0, 1, 2, 2] to [3, 2, 1, 2, 3, 3] thresholds [0, 40000, 50000, 50000, 60000, 50000]
+// Thresholds come from the artifact. Zones 4 and 5 have the same class, but nobody knows which of
+// them needs more confidence.
+// CHECK-NEXT:   %[[T:.*]] = route.acceptance
+// CHECK-NEXT:   route.climb {{.*}} by %[[T]] steps 2 parents [0, 0, 1, 1, 0, 4] classes [0, 0, 0, 1, 2, 2] to [3, 2, 1, 2, 3, 3]
 // CHECK-NEXT:   route.answer
 // CHECK-NEXT: }
 // CHECK-NEXT: route.root
@@ -26,18 +28,33 @@ zone.hierarchy @full serial 7 zones 6 {
   zone.features dim 64 rows 100 buckets 20 word_ngrams 2 char_ngrams 3 to 5 unknown_norm 900
   zone.classifier 3 layout 1 gain 5000
   zone.acceptance terms 5 votes 2 purity 40000 confidence 64000
-  zone.zone "" index 0 threshold 0 ttl 3600 {
-    zone.zone "legal" index 1 threshold 40000 ttl 3600 {
+  zone.zone "" index 0 ttl 3600 {
+    zone.zone "legal" index 1 ttl 3600 {
       zone.keyword "court" weight 1
-      zone.zone "contracts" index 2 class 0 threshold 50000 ttl 60 {
+      zone.zone "contracts" index 2 class 0 ttl 60 {
         zone.keyword "nda" weight 2
       }
-      zone.zone "torts" index 3 class 1 threshold 50000 ttl 60 {}
+      zone.zone "torts" index 3 class 1 ttl 60 {}
     }
-    zone.zone "med" index 4 threshold 60000 ttl 60 {
+    zone.zone "med" index 4 ttl 60 {
       zone.keyword "clinic" weight 2
-      zone.zone "cardio" index 5 class 2 threshold 50000 ttl 60 {}
+      zone.zone "cardio" index 5 class 2 ttl 60 {}
     }
+  }
+}
+
+// -----
+
+// The root's own class: the best of the others must lead it.
+// CHECK-LABEL: route.program @outside
+// CHECK: %[[TOP:.*]] = route.select %{{.*}} zones [0, 1]
+// CHECK: %[[O:.*]] = route.odds %[[TOP]] with
+// CHECK-NEXT: route.climb %[[TOP]] {{.*}} odds %[[O]] steps 1
+zone.hierarchy @outside serial 7 zones 2 {
+  zone.features dim 16 rows 2 buckets 1 word_ngrams 1 char_ngrams 0 to 0 unknown_norm 0
+  zone.classifier 2 layout 1 gain 1
+  zone.zone "" index 0 class 0 ttl 3600 {
+    zone.zone "a" index 1 class 1 ttl 60 {}
   }
 }
 
@@ -53,8 +70,8 @@ zone.hierarchy @full serial 7 zones 6 {
 zone.hierarchy @embedding serial 7 zones 2 {
   zone.features dim 16 rows 2 buckets 1 word_ngrams 1 char_ngrams 0 to 0 unknown_norm 0
   zone.classifier 1 layout 1 gain 1
-  zone.zone "" index 0 threshold 0 ttl 3600 {
-    zone.zone "a" index 1 class 0 threshold 9 ttl 60 {}
+  zone.zone "" index 0 ttl 3600 {
+    zone.zone "a" index 1 class 0 ttl 60 {}
   }
 }
 
@@ -69,8 +86,8 @@ zone.hierarchy @embedding serial 7 zones 2 {
 // CHECK-NEXT: route.root
 zone.hierarchy @keywords serial 7 zones 2 {
   zone.acceptance terms 3 votes 2 purity 0 confidence 64000
-  zone.zone "" index 0 threshold 0 ttl 3600 {
-    zone.zone "a" index 1 threshold 0 ttl 60 {
+  zone.zone "" index 0 ttl 3600 {
+    zone.zone "a" index 1 ttl 60 {
       zone.terms 3
     }
   }
@@ -85,10 +102,10 @@ zone.hierarchy @keywords serial 7 zones 2 {
 // CHECK-NOT: accept_votes
 zone.hierarchy @never serial 7 zones 3 {
   zone.acceptance terms 3 purity 65536 confidence 0
-  zone.zone "" index 0 threshold 0 ttl 3600 {
-    zone.zone "a" index 1 threshold 0 ttl 60 {
+  zone.zone "" index 0 ttl 3600 {
+    zone.zone "a" index 1 ttl 60 {
       zone.keyword "a" weight 1
-      zone.zone "b" index 2 threshold 0 ttl 60 {
+      zone.zone "b" index 2 ttl 60 {
         zone.keyword "b" weight 1
       }
     }

@@ -57,7 +57,8 @@ route.program @p zones 2 terms 1 {
     %s = route.score %q layout 1 : !route.query<64> -> !route.scores<1>
     %g = route.weigh %s by %q gain 1 : !route.scores<1>, !route.query<64> -> !route.weights<1>
     %t = route.select %s zones [1] : !route.scores<1>
-    %z = route.climb %t with %g on %r steps 1 parents [0, 0] classes [0, 0] to [1, 1] thresholds [0, 9] : !route.weights<1>
+    %accept = route.acceptance
+    %z = route.climb %t with %g on %r by %accept steps 1 parents [0, 0] classes [0, 0] to [1, 1] : !route.weights<1>
     route.answer %z : !route.zone
   }
   // expected-error @+1 {{'keyword' is out of order: keyword comes before embedding, each once}}
@@ -190,7 +191,8 @@ route.program @p zones 2 terms 1 {
     %s = route.score %q layout 1 : !route.query<64> -> !route.scores<1>
     %g = route.weigh %s by %q gain 1 : !route.scores<1>, !route.query<64> -> !route.weights<1>
     %t = route.select %s zones [1] : !route.scores<1>
-    %z = route.climb %t with %g on %r steps 1 parents [0, 0] classes [0, 0] to [1, 1] thresholds [0, 9] : !route.weights<1>
+    %accept = route.acceptance
+    %z = route.climb %t with %g on %r by %accept steps 1 parents [0, 0] classes [0, 0] to [1, 1] : !route.weights<1>
     route.answer %z : !route.zone
   }
   route.root
@@ -208,7 +210,8 @@ route.program @p zones 2 terms 1 {
     %s = route.score %q layout 1 : !route.query<64> -> !route.scores<1>
     %g = route.weigh %s by %q gain 1 : !route.scores<1>, !route.query<64> -> !route.weights<1>
     %t = route.select %s zones [1] : !route.scores<1>
-    %z = route.climb %t with %g on %r steps 1 parents [0, 0] classes [0, 0] to [1, 1] thresholds [0, 9] : !route.weights<1>
+    %accept = route.acceptance
+    %z = route.climb %t with %g on %r by %accept steps 1 parents [0, 0] classes [0, 0] to [1, 1] : !route.weights<1>
     route.answer %z : !route.zone
   }
   route.root
@@ -226,7 +229,8 @@ route.program @p zones 2 terms 1 {
     %s = route.score %q layout 1 : !route.query<64> -> !route.scores<1>
     %g = route.weigh %s by %q gain 1 : !route.scores<1>, !route.query<64> -> !route.weights<1>
     %t = route.select %s zones [1] : !route.scores<1>
-    %z = route.climb %t with %g on %r steps 1 parents [0, 0] classes [0, 0] to [1, 1] thresholds [0, 9] : !route.weights<1>
+    %accept = route.acceptance
+    %z = route.climb %t with %g on %r by %accept steps 1 parents [0, 0] classes [0, 0] to [1, 1] : !route.weights<1>
     route.answer %z : !route.zone
   }
   route.root
@@ -244,7 +248,8 @@ route.program @p zones 2 terms 1 {
     %s = route.score %q layout 1 : !route.query<1040> -> !route.scores<1>
     %g = route.weigh %s by %q gain 1 : !route.scores<1>, !route.query<1040> -> !route.weights<1>
     %t = route.select %s zones [1] : !route.scores<1>
-    %z = route.climb %t with %g on %r steps 1 parents [0, 0] classes [0, 0] to [1, 1] thresholds [0, 9] : !route.weights<1>
+    %accept = route.acceptance
+    %z = route.climb %t with %g on %r by %accept steps 1 parents [0, 0] classes [0, 0] to [1, 1] : !route.weights<1>
     route.answer %z : !route.zone
   }
   route.root
@@ -262,7 +267,8 @@ route.program @p zones 2 terms 1 {
     %s = route.score %q layout 1 : !route.query<40> -> !route.scores<1>
     %g = route.weigh %s by %q gain 1 : !route.scores<1>, !route.query<40> -> !route.weights<1>
     %t = route.select %s zones [1] : !route.scores<1>
-    %z = route.climb %t with %g on %r steps 1 parents [0, 0] classes [0, 0] to [1, 1] thresholds [0, 9] : !route.weights<1>
+    %accept = route.acceptance
+    %z = route.climb %t with %g on %r by %accept steps 1 parents [0, 0] classes [0, 0] to [1, 1] : !route.weights<1>
     route.answer %z : !route.zone
   }
   route.root
@@ -280,7 +286,8 @@ route.program @p zones 2 terms 1 {
     %s = route.score %q layout 1 : !route.query<32> -> !route.scores<1>
     %g = route.weigh %s by %q gain 1 : !route.scores<1>, !route.query<32> -> !route.weights<1>
     %t = route.select %s zones [1] : !route.scores<1>
-    %z = route.climb %t with %g on %r steps 1 parents [0, 0] classes [0, 0] to [1, 1] thresholds [0, 9] : !route.weights<1>
+    %accept = route.acceptance
+    %z = route.climb %t with %g on %r by %accept steps 1 parents [0, 0] classes [0, 0] to [1, 1] : !route.weights<1>
     route.answer %z : !route.zone
   }
   route.root
@@ -298,7 +305,8 @@ route.program @p zones 2 terms 1 {
     %s = route.score %q layout 3 : !route.query<64> -> !route.scores<1>
     %g = route.weigh %s by %q gain 1 : !route.scores<1>, !route.query<64> -> !route.weights<1>
     %t = route.select %s zones [1] : !route.scores<1>
-    %z = route.climb %t with %g on %r steps 1 parents [0, 0] classes [0, 0] to [1, 1] thresholds [0, 9] : !route.weights<1>
+    %accept = route.acceptance
+    %z = route.climb %t with %g on %r by %accept steps 1 parents [0, 0] classes [0, 0] to [1, 1] : !route.weights<1>
     route.answer %z : !route.zone
   }
   route.root
@@ -316,7 +324,8 @@ route.program @p zones 2 terms 1 {
     %s = route.score %q layout 1 : !route.query<64> -> !route.scores<16385>
     %g = route.weigh %s by %q gain 1 : !route.scores<16385>, !route.query<64> -> !route.weights<16385>
     %t = route.select %s zones [1] : !route.scores<16385>
-    %z = route.climb %t with %g on %r steps 1 parents [0, 0] classes [0, 0] to [1, 1] thresholds [0, 9] : !route.weights<16385>
+    %accept = route.acceptance
+    %z = route.climb %t with %g on %r by %accept steps 1 parents [0, 0] classes [0, 0] to [1, 1] : !route.weights<16385>
     route.answer %z : !route.zone
   }
   route.root
@@ -351,7 +360,8 @@ route.program @p zones 2 terms 1 {
     // expected-error @+1 {{gain is 16777217, must be 1..16777216}}
     %g = route.weigh %s by %q gain 16777217 : !route.scores<1>, !route.query<64> -> !route.weights<1>
     %t = route.select %s zones [1] : !route.scores<1>
-    %z = route.climb %t with %g on %r steps 1 parents [0, 0] classes [0, 0] to [1, 1] thresholds [0, 9] : !route.weights<1>
+    %accept = route.acceptance
+    %z = route.climb %t with %g on %r by %accept steps 1 parents [0, 0] classes [0, 0] to [1, 1] : !route.weights<1>
     route.answer %z : !route.zone
   }
   route.root
@@ -369,7 +379,8 @@ route.program @p zones 2 terms 1 {
     %g = route.weigh %s by %q gain 1 : !route.scores<1>, !route.query<64> -> !route.weights<1>
     // expected-error @+1 {{has zones for 2 classes, the scores have 1}}
     %t = route.select %s zones [0, 1] : !route.scores<1>
-    %z = route.climb %t with %g on %r steps 1 parents [0, 0] classes [0, 0] to [1, 1] thresholds [0, 9] : !route.weights<1>
+    %accept = route.acceptance
+    %z = route.climb %t with %g on %r by %accept steps 1 parents [0, 0] classes [0, 0] to [1, 1] : !route.weights<1>
     route.answer %z : !route.zone
   }
   route.root
@@ -387,7 +398,8 @@ route.program @p zones 2 terms 1 {
     %g = route.weigh %s by %q gain 1 : !route.scores<1>, !route.query<64> -> !route.weights<1>
     // expected-error @+1 {{zone 2 of class 0 does not ascend, or is not a zone of the program}}
     %t = route.select %s zones [2] : !route.scores<1>
-    %z = route.climb %t with %g on %r steps 1 parents [0, 0] classes [0, 0] to [1, 1] thresholds [0, 9] : !route.weights<1>
+    %accept = route.acceptance
+    %z = route.climb %t with %g on %r by %accept steps 1 parents [0, 0] classes [0, 0] to [1, 1] : !route.weights<1>
     route.answer %z : !route.zone
   }
   route.root
@@ -404,26 +416,9 @@ route.program @p zones 2 terms 1 {
     %s = route.score %q layout 1 : !route.query<64> -> !route.scores<1>
     %g = route.weigh %s by %q gain 1 : !route.scores<1>, !route.query<64> -> !route.weights<1>
     %t = route.select %s zones [1] : !route.scores<1>
-    // expected-error @+1 {{thresholds has 1 entries, the program has 2 zones}}
-    %z = route.climb %t with %g on %r steps 1 parents [0, 0] classes [0, 0] to [1, 1] thresholds [0] : !route.weights<1>
-    route.answer %z : !route.zone
-  }
-  route.root
-}
-
-// -----
-
-route.program @p zones 2 terms 1 {
-  %w, %f = route.tokenize word_ngrams 1 char_ngrams 0 to 0
-  route.stage embedding {
-    %r = route.lookup %f buckets 1 rows 1 unknown_norm 0
-    %p = route.pool %r : !route.pool<64>
-    %q = route.quantize %p : !route.pool<64> -> !route.query<64>
-    %s = route.score %q layout 1 : !route.query<64> -> !route.scores<1>
-    %g = route.weigh %s by %q gain 1 : !route.scores<1>, !route.query<64> -> !route.weights<1>
-    %t = route.select %s zones [1] : !route.scores<1>
+    %accept = route.acceptance
     // expected-error @+1 {{parent of zone 1 is 1, must be a zone before it (0 for the root)}}
-    %z = route.climb %t with %g on %r steps 1 parents [0, 1] classes [0, 0] to [1, 1] thresholds [0, 9] : !route.weights<1>
+    %z = route.climb %t with %g on %r by %accept steps 1 parents [0, 1] classes [0, 0] to [1, 1] : !route.weights<1>
     route.answer %z : !route.zone
   }
   route.root
@@ -440,8 +435,9 @@ route.program @p zones 2 terms 1 {
     %s = route.score %q layout 1 : !route.query<64> -> !route.scores<1>
     %g = route.weigh %s by %q gain 1 : !route.scores<1>, !route.query<64> -> !route.weights<1>
     %t = route.select %s zones [1] : !route.scores<1>
+    %accept = route.acceptance
     // expected-error @+1 {{zone 1 has the classes 0 to 2, which are not within 0 to 1}}
-    %z = route.climb %t with %g on %r steps 1 parents [0, 0] classes [0, 0] to [1, 2] thresholds [0, 9] : !route.weights<1>
+    %z = route.climb %t with %g on %r by %accept steps 1 parents [0, 0] classes [0, 0] to [1, 2] : !route.weights<1>
     route.answer %z : !route.zone
   }
   route.root
@@ -458,26 +454,9 @@ route.program @p zones 2 terms 1 {
     %s = route.score %q layout 1 : !route.query<64> -> !route.scores<1>
     %g = route.weigh %s by %q gain 1 : !route.scores<1>, !route.query<64> -> !route.weights<1>
     %t = route.select %s zones [1] : !route.scores<1>
-    // expected-error @+1 {{a threshold is 65537, must be 0..65536}}
-    %z = route.climb %t with %g on %r steps 1 parents [0, 0] classes [0, 0] to [1, 1] thresholds [0, 65537] : !route.weights<1>
-    route.answer %z : !route.zone
-  }
-  route.root
-}
-
-// -----
-
-route.program @p zones 2 terms 1 {
-  %w, %f = route.tokenize word_ngrams 1 char_ngrams 0 to 0
-  route.stage embedding {
-    %r = route.lookup %f buckets 1 rows 1 unknown_norm 0
-    %p = route.pool %r : !route.pool<64>
-    %q = route.quantize %p : !route.pool<64> -> !route.query<64>
-    %s = route.score %q layout 1 : !route.query<64> -> !route.scores<1>
-    %g = route.weigh %s by %q gain 1 : !route.scores<1>, !route.query<64> -> !route.weights<1>
-    %t = route.select %s zones [1] : !route.scores<1>
+    %accept = route.acceptance
     // expected-error @+1 {{steps is 17, must be 0..16}}
-    %z = route.climb %t with %g on %r steps 17 parents [0, 0] classes [0, 0] to [1, 1] thresholds [0, 9] : !route.weights<1>
+    %z = route.climb %t with %g on %r by %accept steps 17 parents [0, 0] classes [0, 0] to [1, 1] : !route.weights<1>
     route.answer %z : !route.zone
   }
   route.root

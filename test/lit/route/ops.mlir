@@ -31,8 +31,12 @@ route.program @demo zones 4 terms 2 {
     %weights = route.weigh %scores by %query gain 5000 : !route.scores<3>, !route.query<64> -> !route.weights<3>
     // CHECK-NEXT: %[[TOP:.*]] = route.select %[[SCORES]] zones [1, 2, 3] : !route.scores<3>
     %top = route.select %scores zones [1, 2, 3] : !route.scores<3>
-    // CHECK-NEXT: %[[ZONE:.*]] = route.climb %[[TOP]] with %[[WEIGHTS]] on %[[ROWS]] steps 2 parents [0, 0, 1, 0] classes [0, 0, 1, 2] to [3, 2, 2, 3] thresholds [0, 1, 2, 3] : !route.weights<3>
-    %zone = route.climb %top with %weights on %rows steps 2 parents [0, 0, 1, 0] classes [0, 0, 1, 2] to [3, 2, 2, 3] thresholds [0, 1, 2, 3] : !route.weights<3>
+    // CHECK-NEXT: %[[ACCEPT:.*]] = route.acceptance
+    %accept = route.acceptance
+    // CHECK-NEXT: %[[ODDS:.*]] = route.odds %[[TOP]] with %[[WEIGHTS]] : !route.weights<3>
+    %odds = route.odds %top with %weights : !route.weights<3>
+    // CHECK-NEXT: %[[ZONE:.*]] = route.climb %[[TOP]] with %[[WEIGHTS]] on %[[ROWS]] by %[[ACCEPT]] odds %[[ODDS]] steps 2 parents [0, 0, 1, 0] classes [0, 0, 1, 2] to [3, 2, 2, 3] : !route.weights<3>
+    %zone = route.climb %top with %weights on %rows by %accept odds %odds steps 2 parents [0, 0, 1, 0] classes [0, 0, 1, 2] to [3, 2, 2, 3] : !route.weights<3>
     // CHECK-NEXT: route.answer %[[ZONE]] : !route.zone
     route.answer %zone : !route.zone
   }

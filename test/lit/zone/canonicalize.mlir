@@ -4,9 +4,9 @@
 // CHECK-LABEL: @keywords
 zone.hierarchy @keywords serial 1 zones 3 {
   zone.acceptance terms 7 votes 2 purity 0 confidence 60000
-  zone.zone "" index 0 threshold 0 ttl 1 {
+  zone.zone "" index 0 ttl 1 {
     // CHECK: zone.zone "a"
-    zone.zone "a" index 1 threshold 0 ttl 1 {
+    zone.zone "a" index 1 ttl 1 {
       // CHECK-NEXT: zone.keyword "nda" weight 6
       // CHECK-NEXT: zone.keyword "lease" weight 1
       // CHECK-NEXT: zone.keyword "deed" weight 65535
@@ -21,52 +21,8 @@ zone.hierarchy @keywords serial 1 zones 3 {
     }
     // The same word in another zone is another vote.
     // CHECK: zone.keyword "nda" weight 1
-    zone.zone "b" index 2 threshold 0 ttl 1 {
+    zone.zone "b" index 2 ttl 1 {
       zone.keyword "nda" weight 1
-    }
-  }
-}
-
-// -----
-
-// Chains: the inner zone keeps its index, the outer one's label stays readable.
-// CHECK-LABEL: @chains
-zone.hierarchy @chains serial 1 zones 12 {
-  zone.engine @e tier domain context 0 cost 0
-  zone.features dim 16 rows 1 buckets 1 word_ngrams 1 char_ngrams 0 to 0 unknown_norm 0
-  zone.classifier 6 layout 1 gain 1
-  zone.acceptance terms 1 votes 2 purity 0 confidence 60000
-  zone.zone "" index 0 threshold 0 ttl 1 {
-    // CHECK: zone.zone "c.b.a" index 3 class 0 threshold 5 ttl 1 {
-    zone.zone "a" index 1 threshold 9 ttl 1 {
-      zone.zone "b" index 2 threshold 9 ttl 1 {
-        zone.zone "c" index 3 class 0 threshold 5 ttl 1 {}
-      }
-    }
-    // The outer zone is easier to satisfy: a climb can end there.
-    // CHECK: zone.zone "d" index 4 threshold 4
-    // CHECK-NEXT: zone.zone "e" index 5 class 1 threshold 5
-    zone.zone "d" index 4 threshold 4 ttl 1 {
-      zone.zone "e" index 5 class 1 threshold 5 ttl 1 {}
-    }
-    // A class of its own.
-    // CHECK: zone.zone "f" index 6 class 2
-    // CHECK-NEXT: zone.zone "g" index 7 class 3
-    zone.zone "f" index 6 class 2 threshold 9 ttl 1 {
-      zone.zone "g" index 7 class 3 threshold 5 ttl 1 {}
-    }
-    // Keywords of its own.
-    // CHECK: zone.zone "h" index 8
-    // CHECK: zone.zone "i" index 9 class 4
-    zone.zone "h" index 8 threshold 9 ttl 1 {
-      zone.keyword "h" weight 1
-      zone.zone "i" index 9 class 4 threshold 5 ttl 1 {}
-    }
-    // Engines of its own.
-    // CHECK: zone.zone "j" index 10
-    // CHECK-NEXT: zone.zone "k" index 11 class 5
-    zone.zone "j" index 10 threshold 9 ttl 1 engines [@e] weights [1] {
-      zone.zone "k" index 11 class 5 threshold 5 ttl 1 {}
     }
   }
 }
@@ -86,17 +42,17 @@ zone.hierarchy @dead serial 1 zones 7 {
   // CHECK-NEXT: zone.terms 5
   // CHECK-NEXT: }
   // CHECK-NEXT: }
-  zone.zone "" index 0 threshold 0 ttl 1 {
-    zone.zone "alive" index 1 class 0 threshold 0 ttl 1 {
+  zone.zone "" index 0 ttl 1 {
+    zone.zone "alive" index 1 class 0 ttl 1 {
       // expected-warning @+1 {{zone 'leaf' (index 2) can never be answered}}
-      zone.zone "leaf" index 2 threshold 0 ttl 1 {}
+      zone.zone "leaf" index 2 ttl 1 {}
     }
-    zone.zone "words" index 4 threshold 0 ttl 1 {
+    zone.zone "words" index 4 ttl 1 {
       zone.terms 5
     }
     // expected-warning @+1 {{zone 'top' (index 5) can never be answered}}
-    zone.zone "top" index 5 threshold 0 ttl 1 {
-      zone.zone "below" index 6 threshold 0 ttl 1 {}
+    zone.zone "top" index 5 ttl 1 {
+      zone.zone "below" index 6 ttl 1 {}
     }
   }
 }

@@ -14,20 +14,20 @@ zone.hierarchy @demo serial 2026112301 zones 4 {
   zone.classifier 3 layout 1 gain 5000
   // CHECK-NEXT: zone.acceptance terms 13 votes 2 purity 40000 confidence 64000
   zone.acceptance terms 13 votes 2 purity 40000 confidence 64000
-  // CHECK-NEXT: zone.zone "" index 0 class 0 threshold 0 ttl 3600 engines [@general] weights [1] {
-  zone.zone "" index 0 class 0 threshold 0 ttl 3600 engines [@general] weights [1] {
-    // CHECK-NEXT: zone.zone "legal" index 1 threshold 40000 ttl 3600 engines [@"legal-7b", @general] weights [3, 1] {
-    zone.zone "legal" index 1 threshold 40000 ttl 3600 engines [@"legal-7b", @general] weights [3, 1] {
-      // CHECK-NEXT: zone.zone "contracts" index 2 class 1 threshold 50000 ttl 60 {
-      zone.zone "contracts" index 2 class 1 threshold 50000 ttl 60 {
+  // CHECK-NEXT: zone.zone "" index 0 class 0 ttl 3600 engines [@general] weights [1] {
+  zone.zone "" index 0 class 0 ttl 3600 engines [@general] weights [1] {
+    // CHECK-NEXT: zone.zone "legal" index 1 ttl 3600 engines [@"legal-7b", @general] weights [3, 1] {
+    zone.zone "legal" index 1 ttl 3600 engines [@"legal-7b", @general] weights [3, 1] {
+      // CHECK-NEXT: zone.zone "contracts" index 2 class 1 ttl 60 {
+      zone.zone "contracts" index 2 class 1 ttl 60 {
         // CHECK-NEXT: zone.keyword "indemnity" weight 2
         zone.keyword "indemnity" weight 2
         // CHECK-NEXT: zone.terms 12
         zone.terms 12
       }
       // Escaped and non-ASCII bytes as DNS text has them; a folded chain has several labels.
-      // CHECK: zone.zone "\\045x\\.1.t\C3\BCrts" index 3 class 2 threshold 65536 ttl 0 {
-      zone.zone "\\045x\\.1.türts" index 3 class 2 threshold 65536 ttl 0 {
+      // CHECK: zone.zone "\\045x\\.1.t\C3\BCrts" index 3 class 2 ttl 0 {
+      zone.zone "\\045x\\.1.türts" index 3 class 2 ttl 0 {
       }
     }
   }
@@ -38,8 +38,8 @@ zone.hierarchy @demo serial 2026112301 zones 4 {
 zone.hierarchy @keywords serial 1 zones 2 {
   // CHECK-NEXT: zone.acceptance terms 1 purity 65536 confidence 0
   zone.acceptance terms 1 purity 65536 confidence 0
-  zone.zone "" index 0 threshold 0 ttl 3600 {
-    zone.zone "a" index 1 threshold 0 ttl 3600 {
+  zone.zone "" index 0 ttl 3600 {
+    zone.zone "a" index 1 ttl 3600 {
       zone.keyword "alpha" weight 1
     }
   }

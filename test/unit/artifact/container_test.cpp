@@ -2,6 +2,7 @@
 #include "lib/pack/writer.h"
 #include "runtime/artifact/contents.h"
 #include "runtime/artifact/reader.h"
+#include "semdns/format/meta.h"
 #include "test/unit/artifact/sample.h"
 
 #include <gtest/gtest.h>
@@ -203,8 +204,14 @@ TEST(Container, UnknownSections) {
     e.target = 77;
   });
   EXPECT_EQ(error.code, SEMDNS_OK) << error.message;
-  EXPECT_EQ(withEntry(SEMDNS_TAG_ZTRE, [](semdns_section &e) { e.version = 2; }).code,
+  EXPECT_EQ(withEntry(SEMDNS_TAG_ZTRE, [](semdns_section &e) { e.version = 9; }).code,
             SEMDNS_ERROR_VERSION);
+  // What 0.1 wrote.
+  error = withEntry(SEMDNS_TAG_CLSF, [](semdns_section &e) { e.version = 1; });
+  EXPECT_EQ(error.code, SEMDNS_ERROR_VERSION);
+  EXPECT_STREQ(error.section, "CLSF");
+  EXPECT_STREQ(error.message, "critical section has layout version 1; this build reads 2: "
+                              "rebuild the file with this semdns");
 }
 
 // A later layout of a section that may be skipped: the section is not found.
@@ -226,7 +233,12 @@ TEST(Container, ImpossibleEntries) {
   auto code = [](uint32_t tag, auto change) { return withEntry(tag, change).code; };
   const uint32_t zone = SEMDNS_TAG_ZTRE;
   const int structure = SEMDNS_ERROR_STRUCTURE;
-  EXPECT_EQ(code(zone, [](semdns_section &e) { e.tag = SEMDNS_TAG_META; }), structure); // twice
+  EXPECT_EQ(code(zone,
+                 [](semdns_section &e) {
+                   e.tag = SEMDNS_TAG_META; // twice
+                   e.version = SEMDNS_META_VERSION;
+                 }),
+            structure);
   EXPECT_EQ(code(zone, [](semdns_section &e) { e.tag = 0x31313131; }), structure);
   EXPECT_EQ(code(zone, [](semdns_section &e) { e.flags |= 8; }), SEMDNS_ERROR_FEATURE);
   EXPECT_EQ(code(zone, [](semdns_section &e) { e.flags |= SEMDNS_SECTION_ZSTD; }), structure);

@@ -140,8 +140,7 @@ TEST(Contents, Zones) {
   EXPECT_EQ(zone(2, offsetof(semdns_zone, class_end), 1), bad);
   EXPECT_EQ(zone(3, offsetof(semdns_zone, own_class), 0), bad);
   EXPECT_EQ(zone(3, offsetof(semdns_zone, own_class), SEMDNS_NONE), bad);
-  EXPECT_EQ(zone(0, offsetof(semdns_zone, threshold), 1), bad);
-  EXPECT_EQ(zone(1, offsetof(semdns_zone, threshold), 65537), bad);
+  EXPECT_EQ(zone(1, offsetof(semdns_zone, reserved0), 1), bad);
   EXPECT_EQ(zone(1, offsetof(semdns_zone, flags), 4), bad);
   EXPECT_EQ(zone(1, offsetof(semdns_zone, engine_begin), 0), bad);
   EXPECT_EQ(zone(1, offsetof(semdns_zone, engine_count), 5), bad);
@@ -269,8 +268,14 @@ TEST(Contents, Classes) {
 
   tag = SEMDNS_TAG_CLSF;
   const auto a = get<semdns_clsf_header>(sample.sections.at({tag, 0}), 0);
+  const size_t odds[] = {offsetof(semdns_clsf_header, root_odds),
+                         offsetof(semdns_clsf_header, guard_odds),
+                         offsetof(semdns_clsf_header, reject_odds)}; // any value
   for (size_t field = 0; field < 128; field += 4)
-    EXPECT_EQ(value(field, UINT32_MAX), bad) << field;
+    EXPECT_EQ(value(field, UINT32_MAX),
+              std::find(odds, odds + 3, field) == odds + 3 ? bad : SEMDNS_OK)
+        << field;
+  EXPECT_EQ(value(offsetof(semdns_clsf_header, guard_confidence), 65538), bad);
   EXPECT_EQ(value(8, 1), bad);  // root class
   EXPECT_EQ(value(12, 0), bad); // gain
   EXPECT_EQ(value(a.exp2_offset, 65535), bad);
@@ -280,7 +285,9 @@ TEST(Contents, Classes) {
   EXPECT_EQ(value(a.zone_parent_offset + 12, 1), bad);
   EXPECT_EQ(value(a.zone_class_begin_offset + 4, 1), bad);
   EXPECT_EQ(value(a.zone_class_end_offset + 4, 2), bad);
-  EXPECT_EQ(value(a.zone_threshold_offset + 4, 1), bad);
+  EXPECT_EQ(value(a.zone_threshold_offset, 1), bad); // the root always answers
+  EXPECT_EQ(value(a.zone_threshold_offset + 4, 65537), bad);
+  EXPECT_EQ(value(a.zone_threshold_offset + 4, SEMDNS_NONE), SEMDNS_OK);
 }
 
 TEST(Contents, Patterns) {

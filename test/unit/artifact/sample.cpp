@@ -3,6 +3,7 @@
 #include "kernels/hash.h"
 #include "lib/pack/meta_build.h"
 #include "lib/pack/writer.h"
+#include "runtime/artifact/reader.h"
 #include "runtime/base/sha256.h"
 #include "semdns/format/classes.h"
 #include "semdns/format/features.h"
@@ -44,14 +45,14 @@ struct Strings {
 std::string ztre() {
   struct Row {
     const char *name, *path;
-    uint32_t parent, depth, end, classBegin, classEnd, own, threshold, engineBegin, engines;
+    uint32_t parent, depth, end, classBegin, classEnd, own, engineBegin, engines;
   };
   const uint32_t none = SEMDNS_NONE;
   const Row rows[Sample::kZones] = {
-      {".", "/", none, 0, 4, 0, 2, none, 0, 0, 1},
-      {"cooking.", "Cooking", 0, 1, 2, 0, 1, 0, 40000, 1, 0},
-      {"legal.", "legal", 0, 1, 4, 1, 2, none, 30000, 1, 1},
-      {"contracts.legal.", "legal/Contracts", 2, 2, 4, 1, 2, 1, 50000, 2, 0},
+      {".", "/", none, 0, 4, 0, 2, none, 0, 1},
+      {"cooking.", "Cooking", 0, 1, 2, 0, 1, 0, 1, 0},
+      {"legal.", "legal", 0, 1, 4, 1, 2, none, 1, 1},
+      {"contracts.legal.", "legal/Contracts", 2, 2, 4, 1, 2, 1, 2, 0},
   };
   Strings strings;
   std::string out, engines;
@@ -69,7 +70,6 @@ std::string ztre() {
     z.class_begin = r.classBegin;
     z.class_end = r.classEnd;
     z.own_class = r.own;
-    z.threshold = r.threshold;
     z.ttl = 3600;
     z.engine_begin = r.engineBegin;
     z.engine_count = r.engines;
@@ -218,6 +218,8 @@ std::string clsf() {
   header.class_count = Sample::kClasses;
   header.zone_count = Sample::kZones;
   header.gain = 1000;
+  header.root_odds = header.guard_odds = header.reject_odds = INT32_MIN;
+  header.guard_confidence = SEMDNS_GUARD_NEVER;
   // 2^(-i/256) in 2^-62 by 256 multiplications with 2^(-1/256) = 0.99729605608547012...
   std::vector<uint32_t> exp2(256);
   unsigned __int128 x = static_cast<unsigned __int128>(1) << 62;
@@ -288,7 +290,7 @@ std::string Sample::finish() const {
     else if (tag == SEMDNS_TAG_DBUG)
       flags = SEMDNS_SECTION_ZSTD;
     const bool kernel = code || tag == SEMDNS_TAG_KGPU;
-    writer.add(tag, key.second, 1, flags, kernel ? kLayout : 0,
+    writer.add(tag, key.second, artifact::knownVersion(tag), flags, kernel ? kLayout : 0,
                code ? SEMDNS_CODE_ALIGN : SEMDNS_SECTION_ALIGN, *value.second);
   }
   return writer.finish();

@@ -281,8 +281,9 @@ route.program @demo zones 2 terms 0 {
     %weights = route.weigh %scores by %query gain 4096
       : !route.scores<1>, !route.query<16> -> !route.weights<1>
     %best = route.select %scores zones [1] : !route.scores<1>
-    %zone = route.climb %best with %weights on %rows steps 1 parents [0, 0]
-      classes [0, 0] to [1, 1] thresholds [0, 40000] : !route.weights<1>
+    %accept = route.acceptance
+    %zone = route.climb %best with %weights on %rows by %accept steps 1 parents [0, 0]
+      classes [0, 0] to [1, 1] : !route.weights<1>
     route.answer %zone : !route.zone
   }
   route.root

@@ -233,12 +233,21 @@ TEST(Tables, ModelsThatDoNotFitTheTreeAreRefused) {
   EXPECT_TRUE(refused(other));
   other.classZone = {5};
   EXPECT_TRUE(refused(other));
+  auto noThresholds = [&](const pack::RoutingModel &m) {
+    return !pack::buildAcceptanceSection(m, tree, error);
+  };
   other = model;
-  other.threshold.pop_back();
-  EXPECT_TRUE(refused(other));
+  other.acceptance.threshold.pop_back();
+  EXPECT_TRUE(noThresholds(other));
   other = model;
-  other.threshold[0] = 1;
-  EXPECT_TRUE(refused(other));
+  other.acceptance.threshold[0] = 1;
+  EXPECT_TRUE(noThresholds(other));
+  other = model;
+  other.acceptance.threshold[1] = 65537;
+  EXPECT_TRUE(noThresholds(other));
+  other = model;
+  other.guard.confidence = 65538;
+  EXPECT_TRUE(noThresholds(other));
 }
 
 TEST(Tables, TextSectionIsValid) {

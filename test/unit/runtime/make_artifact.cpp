@@ -8,6 +8,7 @@
 #include "lib/pack/writer.h"
 #include "lib/pack/zones_build.h"
 #include "semdns/format/meta.h"
+#include "semdns/kernel.h"
 
 #include <algorithm>
 #include <cctype>
@@ -216,6 +217,7 @@ TestModel makeModel(const ModelOptions &options, std::string textSection) {
     }
   for (uint32_t z = 0; z < zones; ++z)
     model.acceptance.threshold.push_back(z ? 15000 + below(random, 40000) : 0);
+  model.acceptance.rootOdds = static_cast<int32_t>(below(random, 600)) - 300;
 
   std::set<std::string> words;
   const size_t wanted = std::max<size_t>(model.classZone.size(), 4) * options.wordsPerClass;
@@ -286,8 +288,8 @@ std::string packArtifact(const TestModel &m, const std::vector<KernelSection> &k
   add(SEMDNS_TAG_CENT, SEMDNS_CENT_VERSION, s.cent);
   add(SEMDNS_TAG_CLSF, SEMDNS_CLSF_VERSION, s.clsf);
   for (const KernelSection &kernel : kernels)
-    writer.add(SEMDNS_TAG_KCPU, kernel.isa, 1, SEMDNS_SECTION_CODE, m.layout, SEMDNS_CODE_ALIGN,
-               kernel.elf);
+    writer.add(SEMDNS_TAG_KCPU, kernel.isa, SEMDNS_KERNEL_ABI, SEMDNS_SECTION_CODE, m.layout,
+               SEMDNS_CODE_ALIGN, kernel.elf);
   return writer.finish();
 }
 

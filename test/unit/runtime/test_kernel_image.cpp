@@ -28,17 +28,7 @@ semdns_kernel_route(const semdns_kernel_tables *tables, const semdns_kernel_quer
 // Filled in by test_kernel.cpp.
 #define FIVE_A 0x5a5a5a5au
 extern __attribute__((visibility("default"))) const semdns_kernel_info_t semdns_kernel_info;
-const semdns_kernel_info_t semdns_kernel_info = {FIVE_A,
-                                                 FIVE_A,
-                                                 FIVE_A,
-                                                 FIVE_A,
-                                                 FIVE_A,
-                                                 FIVE_A,
-                                                 FIVE_A,
-                                                 FIVE_A,
-                                                 FIVE_A,
-                                                 FIVE_A,
-                                                 FIVE_A,
-                                                 FIVE_A,
-                                                 {FIVE_A, FIVE_A, FIVE_A, FIVE_A}};
+const semdns_kernel_info_t semdns_kernel_info = {
+    FIVE_A, FIVE_A, FIVE_A, FIVE_A, FIVE_A, FIVE_A, FIVE_A,
+    FIVE_A, FIVE_A, FIVE_A, FIVE_A, FIVE_A, FIVE_A, {FIVE_A, FIVE_A, FIVE_A}};
 }
