@@ -32,6 +32,37 @@ bool section(const Reader &reader, uint32_t tag, bool required, bool &present, b
   return false;
 }
 
+/// Stage 3: all of its sections or none, and of one shape.
+bool encoder(const Reader &reader, Contents &c, base::Error &error) {
+  bool tokens, layers, head;
+  if (!section(reader, SEMDNS_TAG_WPCE, false, tokens, error,
+               [&](Span s) { return WordPiece::parse(s, c.wordpiece, error); }) ||
+      !section(reader, SEMDNS_TAG_ENCM, false, layers, error,
+               [&](Span s) { return Encoder::parse(s, c.encoder, error); }) ||
+      !section(reader, SEMDNS_TAG_HEAD, false, head, error,
+               [&](Span s) { return Head::parse(s, c.zones, c.head, error); }))
+    return false;
+  const auto at = [&](uint32_t tag) {
+    return reader.entry(static_cast<uint32_t>(reader.find(tag))).offset;
+  };
+  if (tokens != layers || layers != head)
+    return fail(
+        error, SEMDNS_ERROR_STRUCTURE, SEMDNS_TAG_ENCM, layers ? at(SEMDNS_TAG_ENCM) : 0,
+        "of the sections WPCE, ENCM and HEAD the file has %s%s%s; an encoder needs all three",
+        tokens ? "WPCE " : "", layers ? "ENCM " : "", head ? "HEAD " : "");
+  c.hasEncoder = head;
+  if (!head)
+    return true;
+  if (c.wordpiece.header->vocabulary != c.encoder.header->vocabulary)
+    return fail(error, SEMDNS_ERROR_SECTION, SEMDNS_TAG_WPCE, at(SEMDNS_TAG_WPCE),
+                "vocabulary of %u; ENCM's is %u", c.wordpiece.header->vocabulary,
+                c.encoder.header->vocabulary);
+  if (c.head.header->width != c.encoder.header->width)
+    return fail(error, SEMDNS_ERROR_SECTION, SEMDNS_TAG_HEAD, at(SEMDNS_TAG_HEAD),
+                "width %u; ENCM's is %u", c.head.header->width, c.encoder.header->width);
+  return true;
+}
+
 } // namespace
 
 bool parseContents(const Reader &reader, Contents &out, base::Error &error) {
@@ -54,6 +85,7 @@ bool parseContents(const Reader &reader, Contents &out, base::Error &error) {
                  [&](Span s) { return Centroids::parse(s, c.centroids, error); }) ||
         !section(reader, SEMDNS_TAG_CLSF, true, present, error,
                  [&](Span s) { return Acceptance::parse(s, c.zones, c.acceptance, error); }) ||
+        !encoder(reader, c, error) ||
         !section(reader, SEMDNS_TAG_GOLD, false, c.hasGold, error,
                  [&](Span s) { return Gold::parse(s, c.zones, c.gold, error); }))
       return false;

@@ -2,20 +2,23 @@
 #pragma once
 
 #include "runtime/artifact/classes.h"
+#include "runtime/artifact/encoder.h"
 #include "runtime/artifact/features.h"
 #include "runtime/artifact/gold.h"
 #include "runtime/artifact/gpu.h"
+#include "runtime/artifact/head.h"
 #include "runtime/artifact/keywords.h"
 #include "runtime/artifact/meta.h"
 #include "runtime/artifact/patterns.h"
 #include "runtime/artifact/reader.h"
 #include "runtime/artifact/text.h"
+#include "runtime/artifact/wordpiece.h"
 #include "runtime/artifact/zones.h"
 
 namespace semdns::artifact {
 
-/// Views into the bytes of a Reader. A hierarchy has all but GOLD for certain; a pattern library
-/// has META and nothing else of these.
+/// Views into the bytes of a Reader. A hierarchy has all but GOLD and stage 3's for certain; a
+/// pattern library has META and nothing else of these.
 struct Contents {
   Meta meta;
   Zones zones;
@@ -24,8 +27,12 @@ struct Contents {
   Features features;
   Centroids centroids;
   Acceptance acceptance;
+  WordPiece wordpiece;
+  Encoder encoder;
+  Head head;
   Gold gold;
   Patterns patterns;
+  bool hasEncoder = false; ///< WPCE, ENCM and HEAD, which a file has together
   bool hasGold = false, hasPatterns = false;
 };
 

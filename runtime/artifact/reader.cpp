@@ -3,13 +3,16 @@
 #include "runtime/base/checked.h"
 #include "runtime/base/sha256.h"
 #include "semdns/format/classes.h"
+#include "semdns/format/encoder.h"
 #include "semdns/format/features.h"
 #include "semdns/format/gold.h"
 #include "semdns/format/gpu.h"
+#include "semdns/format/head.h"
 #include "semdns/format/keywords.h"
 #include "semdns/format/meta.h"
 #include "semdns/format/patterns.h"
 #include "semdns/format/text.h"
+#include "semdns/format/wordpiece.h"
 #include "semdns/format/zones.h"
 #include "semdns/kernel.h"
 
@@ -41,7 +44,10 @@ constexpr Known kKnown[] = {
     {SEMDNS_TAG_KEYW, SEMDNS_KEYW_VERSION, true, false},
     {SEMDNS_TAG_TOKV, SEMDNS_TOKV_VERSION, true, false},
     {SEMDNS_TAG_CENT, SEMDNS_CENT_VERSION, true, false},
+    {SEMDNS_TAG_WPCE, SEMDNS_WPCE_VERSION, true, false},
+    {SEMDNS_TAG_ENCM, SEMDNS_ENCM_VERSION, true, false},
     {SEMDNS_TAG_CLSF, SEMDNS_CLSF_VERSION, true, false},
+    {SEMDNS_TAG_HEAD, SEMDNS_HEAD_VERSION, true, false},
     {SEMDNS_TAG_PATS, SEMDNS_PATS_VERSION, true, false},
     {SEMDNS_TAG_DICT, SEMDNS_DICT_VERSION, false, true},
     {SEMDNS_TAG_KCPU, SEMDNS_KERNEL_ABI, true, true},
