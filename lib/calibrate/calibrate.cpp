@@ -1,7 +1,7 @@
 #include "lib/calibrate/calibrate.h"
 
 #include "lib/calibrate/binomial.h"
-#include "semdns/format/zones.h"
+#include "semdns/format/classes.h"
 
 #include <algorithm>
 #include <cmath>
@@ -194,18 +194,22 @@ public:
 
   Result run(Sequence sequence) {
     result_.sequence = std::move(sequence);
-    const std::vector<Point> &light = result_.sequence.light, &cascade = result_.sequence.cascade;
-    const Point *lightPoint = nullptr, *cascadePoint = nullptr;
+    const std::vector<uint32_t> &light = result_.sequence.light,
+                                &cascade = result_.sequence.cascade;
     result_.light = testAll(light, false);
+    uint32_t lightPoint = kClimb, cascadePoint = kClimb;
     if (result_.light.index < light.size())
-      lightPoint = &light[result_.light.index];
+      lightPoint = light[result_.light.index];
     if (options_.encoder) {
       result_.cascade = testAll(cascade, true);
       if (result_.cascade->index < cascade.size())
-        cascadePoint = &cascade[result_.cascade->index];
+        cascadePoint = cascade[result_.cascade->index];
     }
-    result_.rules = rulesOf(tree_, options_.base, lightPoint, cascadePoint);
-    if (options_.perZone)
+    result_.rules = rulesOf(tree_, options_.base, lightPoint, cascadePoint,
+                            guardAt(result_.sequence, cascadePoint));
+    if (options_.keepBase && result_.light.n < rowsNeeded(0, options_.alpha, options_.delta))
+      keepBase();
+    else if (options_.perZone)
       testGroups();
     report();
     writeMeta();
@@ -214,16 +218,34 @@ public:
 
 private:
   uint32_t mask(bool cascade) const { return cascade ? SEMDNS_STAGES_ALL : kLightMask; }
-  Rules rulesAt(const Point *point, bool cascade) const {
-    return rulesOf(tree_, options_.base, cascade ? nullptr : point, cascade ? point : nullptr);
+  Rules rulesAt(uint32_t point, bool cascade) const {
+    return cascade ? rulesOf(tree_, options_.base, kClimb, point, guardAt(result_.sequence, point))
+                   : rulesOf(tree_, options_.base, point, kClimb, SEMDNS_GUARD_NEVER);
+  }
+  /// "Always climb", then each point.
+  std::vector<Count> countsOf(const std::vector<uint32_t> &points, bool cascade,
+                              std::span<const Sample> samples) const {
+    const Run run(tree_, samples, mask(cascade));
+    std::vector<Count> counts{run.count(rulesAt(kClimb, cascade))};
+    for (uint32_t point : points)
+      counts.push_back(run.count(rulesAt(point, cascade)));
+    return counts;
   }
 
-  Promise testAll(const std::vector<Point> &points, bool cascade) const {
-    const Run run(tree_, calibration_, mask(cascade));
-    std::vector<Count> counts{run.count(rulesAt(nullptr, cascade))};
-    for (const Point &point : points)
-      counts.push_back(run.count(rulesAt(&point, cascade)));
-    return test(counts, options_.alpha, options_.delta);
+  Promise testAll(const std::vector<uint32_t> &points, bool cascade) const {
+    return test(countsOf(points, cascade, calibration_), options_.alpha, options_.delta);
+  }
+
+  /// Thresholds without a promise, as they came.
+  void keepBase() {
+    result_.rules = options_.base;
+    for (Promise *promise : {&result_.light, result_.cascade ? &*result_.cascade : nullptr})
+      if (promise) {
+        const bool cascade = promise != &result_.light;
+        fill(*promise, Run(tree_, calibration_, mask(cascade)).count(result_.rules));
+        promise->holds = false;
+        promise->pValue = binomialTail(promise->n, promise->alpha, promise->errors);
+      }
   }
 
   /// Each group of the cascade in use climbs its own sequence, with delta shared out among them and
@@ -231,16 +253,14 @@ private:
   /// group a text is in must not depend on the point.
   void testGroups() {
     const bool cascade = options_.encoder;
-    std::vector<Point> points = cascade ? result_.sequence.cascade : result_.sequence.light;
-    const uint32_t guard = options_.base.guard.confidence;
-    for (Point &point : points)
-      point.guard = guard;
-    if (points.empty())
-      return;
-    Point never = points[0]; // always climb, but for what the guard lets stage 2 say
-    never.leaf = SEMDNS_NONE;
-    std::fill(never.inner.begin() + 1, never.inner.end(), SEMDNS_NONE);
-    const Rules base = rulesAt(&never, cascade);
+    const std::vector<uint32_t> &points =
+        cascade ? result_.sequence.cascade : result_.sequence.light;
+    const uint32_t guard = cascade ? result_.sequence.guard : SEMDNS_GUARD_NEVER;
+    auto rulesOfPoint = [&](uint32_t point) {
+      return rulesOf(tree_, options_.base, cascade ? kClimb : point, cascade ? point : kClimb,
+                     guard);
+    };
+    const Rules base = rulesOfPoint(kClimb); // always climb, but for what the guard lets through
     const Groups groups =
         groupsOf(tree_, base, calibration_, mask(cascade), options_.alpha, options_.delta);
     const uint32_t count = uint32_t(groups.zones.size());
@@ -252,18 +272,18 @@ private:
         counts[g].push_back(all[g]);
     };
     add(base);
-    for (const Point &point : points)
-      add(rulesAt(&point, cascade));
+    for (uint32_t point : points)
+      add(rulesOfPoint(point));
     pack::Acceptance &acceptance = cascade ? result_.rules.encoder : result_.rules.embedding;
     acceptance = cascade ? base.encoder : base.embedding;
-    result_.rules.guard.confidence = cascade ? guard : 65537;
+    result_.rules.guard.confidence = guard;
     for (uint32_t g = 0; g < count; ++g) {
       if (groups.zones[g].empty())
         continue;
       GroupPromise group{groups.zones[g],
                          test(counts[g], options_.alpha, options_.delta / double(count))};
       if (group.promise.index < points.size()) {
-        const Rules rules = rulesAt(&points[group.promise.index], cascade);
+        const Rules rules = rulesOfPoint(points[group.promise.index]);
         const pack::Acceptance &from = cascade ? rules.encoder : rules.embedding;
         for (uint32_t zone : group.zones)
           for (uint32_t z = zone; z < tree_.subtreeEnd[zone]; ++z)
@@ -274,11 +294,13 @@ private:
     // Zones above the branching are ancestors of all groups: what the strictest group asks.
     for (uint32_t zone = 1; zone <= branchingZone(tree_); ++zone) {
       acceptance.threshold[zone] = 0;
-      for (const GroupPromise &group : result_.groups)
-        acceptance.threshold[zone] = std::max(
-            acceptance.threshold[zone], group.promise.index < points.size()
-                                            ? points[group.promise.index].inner[tree_.depth[zone]]
-                                            : SEMDNS_NONE);
+      for (const GroupPromise &group : result_.groups) {
+        const Rules rules = rulesOfPoint(
+            group.promise.index < points.size() ? points[group.promise.index] : kClimb);
+        acceptance.threshold[zone] =
+            std::max(acceptance.threshold[zone],
+                     (cascade ? rules.encoder : rules.embedding).threshold[zone]);
+      }
     }
     // The tree's figures are those of the thresholds now in use; its bound follows from the
     // groups'.
@@ -318,7 +340,13 @@ private:
       if (promise.index < promise.length || promise.length == 0)
         return;
       const uint64_t least = rowsNeeded(0, promise.alpha, promise.delta);
-      if (promise.n < least)
+      if (promise.n == 0)
+        diags_.note(options_.source,
+                    what +
+                        ": no calibration rows, so no promise about misroutes; it takes at "
+                        "least " +
+                        std::to_string(least) + " labelled rows to spare");
+      else if (promise.n < least)
         diags_.warning(options_.source,
                        what + ": " + std::to_string(promise.n) +
                            " in-scope calibration rows are fewer than a promise of alpha " +
@@ -356,7 +384,6 @@ private:
   /// keeps its promise: their traffic may grow.
   void reportZones() {
     const bool cascade = options_.encoder;
-    const Run run(tree_, calibration_, mask(cascade));
     std::vector<Count> byZone(tree_.size());
     for (const Sample &sample : calibration_)
       if (sample.zone)
@@ -405,10 +432,8 @@ private:
     for (const Sample &sample : calibration_)
       if (sample.zone == zone)
         own.push_back(sample);
-    const Run run(tree_, own, mask(cascade));
-    std::vector<Count> counts{run.count(rulesAt(nullptr, cascade))};
-    for (const Point &point : cascade ? result_.sequence.cascade : result_.sequence.light)
-      counts.push_back(run.count(rulesAt(&point, cascade)));
+    const std::vector<Count> counts =
+        countsOf(cascade ? result_.sequence.cascade : result_.sequence.light, cascade, own);
     return test(counts, options_.alpha, options_.delta);
   }
 

@@ -59,19 +59,14 @@ struct Sample {
   uint32_t zone = 0;
 };
 
-/// One operating point of a cascade, in Q16. SEMDNS_NONE: never.
-struct Point {
-  uint32_t guard = 65537;      ///< confidence with which stage 2 answers before stage 3 (with one)
-  uint32_t leaf = 0;           ///< threshold of zones without zones below them
-  std::vector<uint32_t> inner; ///< [depth] threshold of other zones; [0], the root's, is 0
-  bool operator==(const Point &) const = default;
-};
-
-/// Operating points from strict to loose. `cascade` is for all stages, `light` for stages 1 and 2
-/// alone; without an encoder `cascade` is empty.
+/// The operating points of two cascades, from strict to loose, each by the threshold of zones
+/// without zones below them, in Q16; rulesOf gives the rest. `cascade` is for all stages (empty
+/// without a stage 3), `light` for stages 1 and 2 alone.
 struct Sequence {
-  std::vector<Point> cascade, light;
+  std::vector<uint32_t> cascade, light;
+  uint32_t guard = 65537; ///< the laxest guard; of a strict point it is no laxer than the threshold
 };
+constexpr uint32_t kClimb = 0xffffffffu; ///< a threshold that nothing meets: the root answers
 
 /// What was promised, and what the calibration rows showed at the point in use.
 struct Promise {
@@ -100,6 +95,7 @@ struct Options {
   double alpha = 0.05, delta = 0.05; ///< in (0, 1)
   bool perZone = false; ///< also bound the risk of each top zone's queries (by best guess)
   bool encoder = false; ///< the artifact has stage 3
+  bool keepBase = true; ///< too few rows for any promise: keep base's thresholds, else climb always
   Rules base;           ///< root_odds, reject_odds, guard odds stay; guard.confidence is where the
                         ///< guard starts (65537: choose it on Tune); thresholds are replaced
   Sequence sequence;    ///< fixed before; empty: fix it on the Tune rows
@@ -134,17 +130,21 @@ std::optional<std::vector<semdns_evidence>> measure(semdns_artifact *artifact,
                                                     std::span<const std::string_view> texts,
                                                     unsigned threads, std::string &error);
 
-/// The sequence that the Tune rows give: up to 64 points a cascade, where at least 200 of them (of
-/// few: half) are accepted by the first; see docs/architecture.md, "Calibration".
+/// The sequence that the Tune rows give, a few hundred points long; the first accepts at least 200
+/// of them (of few: half). Without Tune rows, the same for any data. See docs/architecture.md,
+/// "Calibration".
 Sequence fixSequence(const Tree &tree, std::span<const Sample> tune, const Options &options);
 
-/// `point` as rules: `embedding` takes the thresholds of `light`, guard and `encoder` those of
-/// `cascade` (null: always climb to the root).
-Rules rulesOf(const Tree &tree, const Rules &base, const Point *light, const Point *cascade);
+/// The rules at one point: thresholds of stage 2 from `light`, of stage 3 from `cascade` (kClimb:
+/// always climb to the root), with this guard.
+Rules rulesOf(const Tree &tree, const Rules &base, uint32_t light, uint32_t cascade,
+              uint32_t guard);
+/// The guard at a point of the cascade.
+uint32_t guardAt(const Sequence &sequence, uint32_t cascade);
 
 /// META's value of a sequence ("risk.sequence"), and back; nullopt for anything that is none.
 std::string formatSequence(const Sequence &sequence);
-std::optional<Sequence> parseSequence(std::string_view text, const Tree &tree);
+std::optional<Sequence> parseSequence(std::string_view text);
 
 /// One line for people: "misroutes at most 5 % (...)" or why there is no promise.
 std::string describe(const Promise &promise);

@@ -1,6 +1,7 @@
 #include "lib/calibrate/draws.h"
 
 #include "lib/calibrate/binomial.h"
+#include "semdns/format/classes.h"
 
 #include <algorithm>
 
@@ -29,7 +30,7 @@ private:
 DrawReport tryGuarantee(const Tree &tree, std::span<const Sample> population,
                         const Sequence &sequence, const Rules &base, bool cascade,
                         const DrawOptions &options) {
-  const std::vector<Point> &points = cascade ? sequence.cascade : sequence.light;
+  const std::vector<uint32_t> &points = cascade ? sequence.cascade : sequence.light;
   const uint32_t mask = cascade ? SEMDNS_STAGES_ALL : SEMDNS_STAGE_KEYWORD | SEMDNS_STAGE_EMBEDDING;
   // wrong[row * settings + j]: setting 0 is "always climb", j the point j - 1.
   const size_t settings = points.size() + 1, rows = population.size();
@@ -40,8 +41,9 @@ DrawReport tryGuarantee(const Tree &tree, std::span<const Sample> population,
   for (const Sample &sample : population)
     ++(sample.zone ? report.inScope : report.outOfScope);
   for (size_t j = 0; j < settings; ++j) {
-    const Point *point = j ? &points[j - 1] : nullptr;
-    const Rules rules = rulesOf(tree, base, cascade ? nullptr : point, cascade ? point : nullptr);
+    const uint32_t point = j ? points[j - 1] : kClimb;
+    const Rules rules = rulesOf(tree, base, cascade ? kClimb : point, cascade ? point : kClimb,
+                                cascade ? guardAt(sequence, point) : SEMDNS_GUARD_NEVER);
     uint32_t errors = 0, deep = 0, below = 0, strays = 0;
     for (size_t i = 0; i < rows; ++i) {
       const uint32_t truth = population[i].zone,

@@ -97,7 +97,7 @@ int main(int argc, char **argv) {
   const char *stored = semdns_artifact_meta(artifact, "risk.sequence");
   if (options.count("tune"))
     sequence = fixSequence(tree, load(artifact, options["tune"], rootLabel, threads), calibration);
-  else if (auto parsed = stored ? parseSequence(stored, tree) : std::nullopt)
+  else if (auto parsed = stored ? parseSequence(stored) : std::nullopt)
     sequence = *parsed;
   else
     sequence = fixSequence(tree, {}, calibration);
