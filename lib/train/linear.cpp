@@ -10,14 +10,41 @@ namespace semdns::train {
 
 namespace {
 
+/// A row as plain arrays.
+struct Row {
+  const uint32_t *column;
+  const float *value;
+  size_t count;
+};
+
+Row rowOf(const SparseRows &x, size_t row) {
+  return {x.column.data() + x.begin[row], x.value.data() + x.begin[row],
+          x.begin[row + 1] - x.begin[row]};
+}
+
 /// out[lane] = the row's score under `w`, summed in the row's order.
-inline void scoreLanes(const SparseRows &x, size_t row, const float *w, float *out) {
+SEMDNS_INLINE void scoreLanes(const Row &x, const float *w, float *out) {
   Lanes sum = {}, v;
-  for (size_t j = x.begin[row]; j < x.begin[row + 1]; ++j) {
+  for (size_t j = 0; j < x.count; ++j) {
     load(v, w + size_t(x.column[j]) * kLanes);
     sum += v * x.value[j];
   }
   store(out, sum);
+}
+
+/// Scores of one block of classes: out[i * width + lane].
+SEMDNS_HOST_LEVELS void scoreBlock(const Row *rows, size_t count, const float *w, float *out,
+                                   size_t width) {
+  for (size_t i = 0; i < count; ++i)
+    scoreLanes(rows[i], w, out + i * width);
+}
+
+/// Adds pull * value to the weights of one block of classes.
+SEMDNS_HOST_LEVELS void moveBlock(const Row *rows, size_t count, float *w, const float *pull,
+                                  size_t width) {
+  for (size_t i = 0; i < count; ++i)
+    for (size_t j = 0; j < rows[i].count; ++j)
+      addLanes(w + size_t(rows[i].column[j]) * kLanes, pull + i * width, rows[i].value[j]);
 }
 
 /// The rows that count at all, in a seeded order of its own for each epoch.
@@ -62,9 +89,11 @@ BlockWeights trainSoftmax(const SparseRows &x, size_t features, std::span<const 
       const uint32_t *order = orders[step / batches].data() + step % batches * kBatch;
       size_t count = std::min(kBatch, rows - step % batches * kBatch);
       float rate = float(options.rate) * float(steps - step) / float(steps);
+      Row batch[kBatch];
+      for (size_t i = 0; i < count; ++i)
+        batch[i] = rowOf(x, order[i]);
       for (size_t b = t; b < blocks; b += threads)
-        for (size_t i = 0; i < count; ++i)
-          scoreLanes(x, order[i], out.blocks[b].data(), &scores[i * width + b * kLanes]);
+        scoreBlock(batch, count, out.blocks[b].data(), &scores[b * kLanes], width);
       barrier.arrive_and_wait();
       for (size_t i = t; i < count; i += threads) {
         const float *z = &scores[i * width];
@@ -83,10 +112,7 @@ BlockWeights trainSoftmax(const SparseRows &x, size_t features, std::span<const 
       // lies between. `scores` is free already.
       barrier.arrive_and_wait();
       for (size_t b = t; b < blocks; b += threads)
-        for (size_t i = 0; i < count; ++i)
-          for (size_t j = x.begin[order[i]]; j < x.begin[order[i] + 1]; ++j)
-            addLanes(&out.blocks[b][size_t(x.column[j]) * kLanes], &pull[i * width + b * kLanes],
-                     x.value[j]);
+        moveBlock(batch, count, out.blocks[b].data(), &pull[b * kLanes], width);
     }
   });
   return out;
@@ -99,10 +125,13 @@ std::vector<float> scoreRows(const SparseRows &x, std::span<const uint32_t> rows
   constexpr size_t kChunk = 256;
   parallelFor((rows.size() + kChunk - 1) / kChunk, threads, [&](size_t chunk) {
     size_t from = chunk * kChunk, to = std::min(rows.size(), from + kChunk);
+    std::vector<Row> batch;
+    for (size_t i = from; i < to; ++i)
+      batch.push_back(rowOf(x, rows[i]));
     for (size_t b = 0; b < weights.blocks.size(); ++b)
       for (size_t i = from; i < to; ++i) {
         float sum[kLanes];
-        scoreLanes(x, rows[i], weights.blocks[b].data(), sum);
+        scoreBlock(&batch[i - from], 1, weights.blocks[b].data(), sum, kLanes);
         for (uint32_t l = 0; l < kLanes && b * kLanes + l < classes; ++l)
           scores[i * classes + b * kLanes + l] = sum[l];
       }

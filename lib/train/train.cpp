@@ -1,21 +1,28 @@
 #include "lib/train/train.h"
 
 #include "lib/support/progress.h"
+#include "lib/train/augment.h"
+#include "lib/train/choose.h"
 #include "lib/train/embedding.h"
 #include "lib/train/features.h"
+#include "lib/train/head.h"
 #include "lib/train/keywords.h"
 #include "lib/train/linear.h"
 #include "lib/train/numeric.h"
 #include "lib/train/parallel.h"
 #include "lib/train/refine.h"
+#include "lib/train/teacher.h"
 #include "semdns/format/classes.h"
 #include "semdns/format/features.h"
 #include "semdns/format/zones.h"
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
+#include <numeric>
 #include <unordered_map>
 
 namespace semdns::train {
@@ -27,12 +34,9 @@ constexpr size_t kFewSteps = 20000;      // rows seen by a training stage, at le
 constexpr size_t kManySteps = 2000000;   // and at most, unless three passes need more
 constexpr size_t kTableBytes = 5000000;  // of rows and their buckets, when maxRows does not say
 constexpr size_t kRowOverhead = 14;      // bytes a row takes beside its values
-constexpr double kHeldOutShare = 0.15;   // of each zone's texts
-constexpr uint32_t kHeldOutLeast = 4;    // texts that a zone has when it gives any away
 constexpr uint32_t kCalibrateLeast = 30; // held-out texts needed to calibrate on
 constexpr double kDefaultSharpness = 0.5;
 constexpr uint32_t kDefaultThreshold = 32768; // Q16
-constexpr uint32_t kLowestThreshold = 32768;  // Q16: an answer is right more likely than not
 constexpr uint32_t kWrittenPurity = 43691;    // Q16: two thirds
 constexpr size_t kMaxMinedTerms = 4096;       // or 16 a class
 constexpr size_t kMaxFeatures = size_t(1) << 21;
@@ -40,6 +44,15 @@ constexpr size_t kMaxWeightCells = size_t(1) << 28; // features * classes of one
 constexpr size_t kMaxLinearClasses = 1024; // beyond, a classifier of full rank takes too long
 constexpr size_t kMaxHeldScores = size_t(1) << 26; // scores of held-out texts kept at a time
 constexpr size_t kManyTexts = 50000; // from here on features of a single text are left out
+constexpr size_t kMaxSoftCells = size_t(1) << 25; // soft targets * classes
+constexpr size_t kMaxVariationBytes = 6 << 20;
+constexpr double kDenseWork = 4e11; // multiplications that training the dense head may take
+
+/// While the recipe is being looked for.
+double knob(const char *name, double fallback) {
+  const char *value = std::getenv(name);
+  return value ? std::atof(value) : fallback;
+}
 
 /// One training text.
 struct Text {
@@ -47,14 +60,15 @@ struct Text {
   std::string_view bytes;
   uint32_t zone = 0, group = 0; ///< group: its class
   ExampleKind kind = ExampleKind::Labelled;
-  bool heldOut = false;
+  bool tune = false;
   std::vector<uint64_t> words;
   float weight = 1;
 };
 
-/// A held-out text and what stage 2 says to it.
+/// A text of the Tune part and what stage 2 says to it.
 struct Held {
   const Text *text;
+  uint32_t index; ///< in texts_
   Pooled pooled;
   uint32_t best; ///< class
 };
@@ -76,13 +90,23 @@ private:
   void collect();
   void readFeatures();
   void weighTexts();
-  void holdOut();
+  void markTune();
   size_t dimension() const;
-  Quantised fit(bool withHeldOut);
-  std::vector<pack::Term> allTerms(bool withHeldOut);
-  void calibrate(const Quantised &model, pack::RoutingModel &out);
+  uint32_t passes(size_t live, size_t least, size_t most) const;
+  std::vector<float> weightsWith(bool tune) const;
+  void consultTeacher();
+  void judgeMore();
+  void learnLexical();
+  Quantised quantised() const;
+  void fitStudent();
+  void finish();
+  std::vector<pack::Term> allTerms(bool withTune);
+  std::vector<Held> askStage2(const Quantised &model) const;
+  void chooseStage2(const Quantised &model, std::span<const Held> held, pack::RoutingModel &out);
   void chooseKeywords(std::span<const Held> held, pack::RoutingModel &out);
+  void chooseStage3(const Quantised &model, std::span<const Held> held, pack::RoutingModel &out);
   uint32_t gainOf(const Quantised &model) const;
+  bool hasTeacher() const { return data_.teacher.width != 0; }
 
   const TrainingData &data_;
   const TrainOptions &options_;
@@ -99,7 +123,17 @@ private:
   Vocabulary vocabulary_;
   FeatureWeights weights_;
   std::vector<Counts> counts_;
-  SparseRows x_;
+  std::vector<uint32_t> label_; ///< [rows of x_] class; rows beyond texts_ have no label
+  SparseRows x_;                ///< texts_, then the texts that only the teacher judges
+  BlockWeights linear_;         ///< lexical classifier
+  DenseHead dense_;             ///< the encoder's classifier
+  Blend blend_;
+  double mix_ = 1;                ///< of stage 2's logits in stage 3, against blend_.dense
+  std::vector<float> embeddings_; ///< [texts_][teacher.width]
+  std::vector<float> soft_;       ///< [softRows][classes]
+  std::vector<uint32_t> softRow_; ///< [rows of x_]
+  std::vector<float> extraWeight_;
+  Factors factors_;
   double sharpness_ = kDefaultSharpness; ///< of the scores, to make logits of them
 };
 
@@ -131,8 +165,25 @@ bool Trainer::validate() {
 
 void Trainer::collect() {
   texts_.reserve(data_.examples.size() + data_.keywords.size());
+  // Examples that nobody split are split here, less a Calibrate part: nobody would use it.
+  std::vector<Part> parts;
+  auto isMarked = [](const Example &example) { return example.part != Part::Train; };
+  if (std::none_of(data_.examples.begin(), data_.examples.end(), isMarked)) {
+    TrainingData copy;
+    copy.examples = data_.examples;
+    splitExamples(copy, options_.seed, false);
+    for (const Example &example : copy.examples)
+      parts.push_back(example.part);
+  } else {
+    for (const Example &example : data_.examples)
+      parts.push_back(example.part);
+  }
   for (const Example &example : data_.examples) {
+    Part part = parts[size_t(&example - data_.examples.data())];
+    if (part == Part::Calibrate)
+      continue;
     Text text;
+    text.tune = part == Part::Tune;
     text.source = &example;
     text.bytes = example.text;
     text.zone = example.zone;
@@ -222,20 +273,7 @@ void Trainer::weighTexts() {
   }
 }
 
-void Trainer::holdOut() {
-  std::vector<std::vector<uint32_t>> byClass(classZone_.size());
-  for (uint32_t i = 0; i < texts_.size(); ++i)
-    if (texts_[i].kind != ExampleKind::Pattern)
-      byClass[texts_[i].group].push_back(i);
-  for (size_t k = 0; k < byClass.size(); ++k) {
-    if (byClass[k].size() < kHeldOutLeast)
-      continue;
-    std::vector<uint32_t> order =
-        permutation(byClass[k].size(), options_.seed * 1000003 + classZone_[k]);
-    size_t count = size_t(double(byClass[k].size()) * kHeldOutShare + 0.5);
-    for (size_t j = 0; j < std::max<size_t>(count, 1); ++j)
-      texts_[byClass[k][order[j]]].heldOut = true;
-  }
+void Trainer::markTune() {
   // A text that is also trained on would flatter every figure.
   std::unordered_map<std::string_view, bool> trained;
   auto key = [](const Text &text) {
@@ -243,11 +281,11 @@ void Trainer::holdOut() {
                             text.words.size() * 8);
   };
   for (const Text &text : texts_)
-    if (!text.heldOut)
+    if (!text.tune)
       trained.emplace(key(text), true);
   for (Text &text : texts_)
-    if (text.heldOut && trained.count(key(text)))
-      text.heldOut = false;
+    if (text.tune && trained.count(key(text)))
+      text.tune = false;
 }
 
 size_t Trainer::dimension() const {
@@ -262,55 +300,240 @@ size_t Trainer::dimension() const {
   return std::min(dim, most);
 }
 
-Quantised Trainer::fit(bool withHeldOut) {
+uint32_t Trainer::passes(size_t live, size_t least, size_t most) const {
+  // Small data need more passes for as many steps.
+  live = std::max<size_t>(live, 1);
+  return uint32_t(
+      std::min(std::clamp(kFewSteps / live, least, most), std::max<size_t>(kManySteps / live, 3)));
+}
+
+/// [rows of x_]: what each weighs, with the Tune part or without.
+std::vector<float> Trainer::weightsWith(bool tune) const {
+  std::vector<float> weight;
+  for (const Text &text : texts_)
+    weight.push_back(text.tune && !tune ? 0 : text.weight);
+  weight.insert(weight.end(), extraWeight_.begin(), extraWeight_.end());
+  return weight;
+}
+
+void Trainer::learnLexical() {
+  std::vector<float> weight = weightsWith(false);
+  SoftmaxOptions softmax;
+  softmax.epochs =
+      passes(size_t(std::count_if(weight.begin(), weight.end(), [](float w) { return w > 0; })),
+             softmax.epochs, 60);
+  softmax.threads = options_.threads;
+  softmax.seed = options_.seed;
+  linear_ = trainSoftmax(x_, vocabulary_.hashes.size(), label_, weight, classZone_.size(), softmax);
+}
+
+void Trainer::consultTeacher() {
+  size_t classes = classZone_.size(), width = data_.teacher.width;
+  std::vector<std::string> strings;
+  for (const Text &text : texts_)
+    strings.emplace_back(text.bytes);
+  embeddings_ = data_.teacher.embed(strings);
+  std::vector<float> weight = weightsWith(false);
+  DenseOptions dense;
+  double work = double(texts_.size()) * double(classes) * double(width) * 3;
+  dense.epochs = uint32_t(std::clamp(kDenseWork / work, 1.0, knob("DEPOCHS", 30)));
+  dense.rate = knob("DRATE", 0.02);
+  dense.decay = knob("DDECAY", 1e-4);
+  dense.seed = options_.seed;
+  dense.threads = options_.threads;
+  DenseHead start;
+  if (data_.teacher.head.size() == classes * width) {
+    start.width = width;
+    start.classes = classes;
+    start.vectors = data_.teacher.head;
+    start.bias.assign(classes, 0);
+  }
+  dense_ = trainDense(embeddings_, width, label_, weight, classes, dense,
+                      start.classes ? &start : nullptr);
+  if (linear_.blocks.empty())
+    return;
+  std::vector<uint32_t> tune, label;
+  std::vector<float> own;
+  for (uint32_t i = 0; i < texts_.size(); ++i)
+    if (texts_[i].tune) {
+      tune.push_back(i);
+      label.push_back(label_[i]);
+      own.insert(own.end(), &embeddings_[i * width], &embeddings_[i * width] + width);
+    }
+  if (tune.size() < kCalibrateLeast)
+    return;
+  std::vector<float> lexical = scoreRows(x_, tune, linear_, options_.threads),
+                     encoder = scoreDense(dense_, own, options_.threads);
+  blend_ = chooseBlend(lexical, encoder, label, classes, options_.threads);
+  if (report_)
+    for (size_t i = 0; i < tune.size(); ++i) {
+      size_t best = 0;
+      auto score = [&](size_t k) {
+        return blend_.lexical * double(lexical[i * classes + k]) +
+               blend_.dense * double(encoder[i * classes + k]);
+      };
+      for (size_t k = 1; k < classes; ++k)
+        if (score(k) > score(best))
+          best = k;
+      report_->teacherCorrect += best == label[i] && classZone_[best] != 0;
+    }
+  if (std::getenv("VERBOSE")) {
+    auto right = [&](double a, double b) {
+      size_t n = 0;
+      for (size_t i = 0; i < tune.size(); ++i) {
+        size_t best = 0;
+        auto score = [&](size_t k) {
+          return a * double(lexical[i * classes + k]) + b * double(encoder[i * classes + k]);
+        };
+        for (size_t k = 1; k < classes; ++k)
+          if (score(k) > score(best))
+            best = k;
+        n += best == label[i];
+      }
+      return 100.0 * double(n) / double(tune.size());
+    };
+    std::fprintf(stderr, "teacher: lexical %.2f dense %.2f blend(%.2f %.2f) %.2f\n", right(1, 0),
+                 right(0, 1), blend_.lexical, blend_.dense, right(blend_.lexical, blend_.dense));
+  }
+}
+
+/// Soft targets: for the labelled texts, for variations of them, for unlabelled texts.
+void Trainer::judgeMore() {
+  size_t classes = classZone_.size();
+  std::vector<std::string_view> sources;
+  std::vector<uint32_t> group;
+  for (uint32_t i = 0; i < texts_.size(); ++i)
+    if (!texts_[i].tune) {
+      sources.push_back(texts_[i].bytes);
+      group.push_back(label_[i]);
+    }
+  size_t room = kMaxSoftCells / classes;
+  room -= std::min(room, texts_.size());
+  AugmentOptions more;
+  more.count = std::min<size_t>(room, size_t(knob("NAUG", options_.variations)));
+  more.maxBytes = kMaxVariationBytes;
+  more.seed = options_.seed;
+  std::vector<Variation> variations = augment(sources, group, more);
+  std::vector<std::string> strings;
+  std::vector<uint32_t> label;
+  for (Variation &v : variations) {
+    strings.push_back(std::move(v.text));
+    label.push_back(v.group);
+  }
+  for (const std::string &text : data_.unlabelled) {
+    if (strings.size() >= room)
+      break;
+    strings.push_back(text);
+    label.push_back(kMixed);
+  }
+  if (report_) {
+    report_->variations = uint32_t(variations.size());
+    report_->unlabelled = uint32_t(strings.size() - variations.size());
+  }
+  std::vector<Counts> counts(strings.size());
+  constexpr size_t kChunk = 1024;
+  parallelFor((strings.size() + kChunk - 1) / kChunk, options_.threads, [&](size_t chunk) {
+    Extractor extractor(shape_, text_);
+    Tokens tokens;
+    for (size_t i = chunk * kChunk; i < std::min(strings.size(), (chunk + 1) * kChunk); ++i) {
+      extractor.extract(strings[i], tokens);
+      counts[i] = countFeatures(tokens, vocabulary_);
+    }
+  });
+  SparseRows more_x = vectorise(counts, weights_);
+  size_t shift = x_.column.size();
+  x_.column.insert(x_.column.end(), more_x.column.begin(), more_x.column.end());
+  x_.value.insert(x_.value.end(), more_x.value.begin(), more_x.value.end());
+  for (size_t i = 1; i < more_x.begin.size(); ++i)
+    x_.begin.push_back(shift + more_x.begin[i]);
+
+  std::vector<float> embeddings = embeddings_;
+  if (!strings.empty()) {
+    std::vector<float> own = data_.teacher.embed(strings);
+    embeddings.insert(embeddings.end(), own.begin(), own.end());
+  }
+  size_t all = texts_.size() + strings.size();
+  std::vector<uint32_t> rows(all);
+  std::iota(rows.begin(), rows.end(), 0u);
+  std::vector<float> lexical = scoreRows(x_, rows, linear_, options_.threads);
+  soft_ = scoreDense(dense_, embeddings, options_.threads);
+  float cool = float(1 / knob("TEMP", 1));
+  for (size_t i = 0; i < soft_.size(); ++i)
+    soft_[i] = (float(blend_.dense) * soft_[i] + float(blend_.lexical) * lexical[i]) * cool;
+  softmaxRows(soft_, classes, options_.threads);
+  softRow_ = rows;
+  float labelShare = float(knob("LMIX", 0.5)), variationShare = float(knob("VMIX", 0.2));
+  for (size_t i = 0; i < all; ++i) {
+    uint32_t own = i < texts_.size() ? label_[i] : label[i - texts_.size()];
+    float share = i < texts_.size() ? labelShare : variationShare;
+    if (own == kMixed)
+      continue;
+    float *p = &soft_[i * classes];
+    for (size_t k = 0; k < classes; ++k)
+      p[k] *= 1 - share;
+    p[own] += share;
+  }
+  for (uint32_t own : label)
+    label_.push_back(own == kMixed ? 0 : own);
+  extraWeight_.assign(strings.size(), float(knob("XWEIGHT", 1)));
+}
+
+void Trainer::fitStudent() {
   size_t classes = classZone_.size(), features = vocabulary_.hashes.size();
-  std::vector<uint32_t> label(texts_.size());
-  std::vector<float> weight(texts_.size());
+  std::vector<float> weight = weightsWith(false);
+  if (classes <= kMaxLinearClasses)
+    factors_ = factorise(linear_, x_, dimension(), options_.threads);
+  else
+    factors_ = projectCentroids(x_, features, label_, weight, classes, dimension());
+  RefineOptions joint;
+  joint.epochs =
+      passes(size_t(std::count_if(weight.begin(), weight.end(), [](float w) { return w > 0; })),
+             extraWeight_.empty() ? joint.epochs : size_t(knob("SEPOCHS", 8)), 40);
+  joint.rate = knob("SRATE", joint.rate);
+  joint.vectorRate = knob("SVRATE", joint.vectorRate);
+  joint.dropped = extraWeight_.empty() ? 0.5 : knob("SDROP", 0.5);
+  joint.seed = options_.seed;
+  joint.threads = options_.threads;
+  refine(factors_, x_, {label_, softRow_, soft_}, weight, joint);
+}
+
+/// A last, gentle pass with the Tune part.
+void Trainer::finish() {
+  std::vector<float> weight = weightsWith(true);
+  RefineOptions joint;
+  joint.epochs = passes(weight.size(), uint32_t(knob("FEPOCHS", extraWeight_.empty() ? 4 : 2)), 20);
+  joint.rate = knob("FRATE", 0.1);
+  joint.dropped = extraWeight_.empty() ? 0.5 : knob("SDROP", 0.5);
+  joint.rescale = false;
+  joint.seed = options_.seed + 1;
+  joint.threads = options_.threads;
+  refine(factors_, x_, {label_, softRow_, soft_}, weight, joint);
+}
+
+Quantised Trainer::quantised() const {
+  size_t classes = classZone_.size();
   std::vector<double> prior(classes);
   double total = 0;
-  for (size_t i = 0; i < texts_.size(); ++i) {
-    label[i] = texts_[i].group;
-    weight[i] = texts_[i].heldOut && !withHeldOut ? 0 : texts_[i].weight;
-    prior[label[i]] += double(weight[i]);
-    total += double(weight[i]);
+  for (const Text &text : texts_) {
+    prior[text.group] += double(text.weight);
+    total += double(text.weight);
   }
   for (double &p : prior)
     p /= total;
   if (classZone_[0] == 0 && classes > 1)
     prior[0] = 0; // the root is no guess
-  // Small data need more passes for as many steps.
-  size_t live = size_t(std::count_if(weight.begin(), weight.end(), [](float w) { return w > 0; }));
-  auto passes = [&](size_t least, size_t most) {
-    size_t count = std::clamp(kFewSteps / std::max<size_t>(live, 1), least, most);
-    return uint32_t(std::min(count, std::max<size_t>(kManySteps / std::max<size_t>(live, 1), 3)));
-  };
-  Factors factors;
-  if (classes <= kMaxLinearClasses) {
-    SoftmaxOptions softmax;
-    softmax.epochs = passes(softmax.epochs, 60);
-    softmax.threads = options_.threads;
-    softmax.seed = options_.seed;
-    BlockWeights linear = trainSoftmax(x_, features, label, weight, classes, softmax);
-    factors = factorise(linear, x_, dimension(), options_.threads);
-  } else {
-    factors = projectCentroids(x_, features, label, weight, classes, dimension());
-  }
-  RefineOptions joint;
-  joint.epochs = passes(joint.epochs, 40);
-  joint.seed = options_.seed;
-  refine(factors, x_, label, weight, joint);
-  size_t rows = options_.maxRows ? options_.maxRows : kTableBytes / (factors.dim + kRowOverhead);
-  return quantise(factors, vocabulary_, weights_, shape_, std::max<size_t>(rows, 2), prior);
+  size_t rows = options_.maxRows ? options_.maxRows : kTableBytes / (factors_.dim + kRowOverhead);
+  return quantise(factors_, vocabulary_, weights_, shape_, std::max<size_t>(rows, 2), prior);
 }
 
-std::vector<pack::Term> Trainer::allTerms(bool withHeldOut) {
+std::vector<pack::Term> Trainer::allTerms(bool withTune) {
   std::vector<pack::Term> all = ownTerms_;
   if (!options_.mineKeywords)
     return all;
   std::vector<KeywordText> texts;
   std::vector<const Example *> sources;
   for (const Text &text : texts_)
-    if (text.kind == ExampleKind::Labelled && (withHeldOut || !text.heldOut)) {
+    if (text.kind == ExampleKind::Labelled && (withTune || !text.tune)) {
       texts.push_back({text.words, text.zone});
       sources.push_back(text.source);
     }
@@ -331,41 +554,28 @@ uint32_t Trainer::gainOf(const Quantised &model) const {
   return uint32_t(std::clamp(gain + 0.5, 1.0, double((1u << 24) - 1)));
 }
 
-void Trainer::calibrate(const Quantised &model, pack::RoutingModel &out) {
-  uint32_t firstReal = classZone_[0] == 0 ? 1 : 0;
-  std::vector<uint32_t> rows;
+std::vector<Held> Trainer::askStage2(const Quantised &model) const {
+  uint32_t firstReal = classZone_[0] == 0 && classZone_.size() > 1 ? 1 : 0;
+  std::vector<Held> held;
   for (uint32_t i = 0; i < texts_.size(); ++i)
-    if (texts_[i].heldOut)
-      rows.push_back(i);
+    if (texts_[i].tune)
+      held.push_back({&texts_[i], i, {}, 0});
   size_t most = std::max<size_t>(kMaxHeldScores / classZone_.size(), 1000);
-  if (rows.size() > most) {
+  if (held.size() > most) {
     for (size_t i = 0; i < most; ++i)
-      rows[i] = rows[i * rows.size() / most];
-    rows.resize(most);
+      held[i] = held[i * held.size() / most];
+    held.resize(most);
   }
-  std::vector<Held> held(rows.size());
-  parallelFor(rows.size(), options_.threads, [&](size_t i) {
-    held[i].text = &texts_[rows[i]];
-    held[i].pooled = scoreInteger(model.model, model.rowOf, counts_[rows[i]]);
+  parallelFor(held.size(), options_.threads, [&](size_t i) {
+    held[i].pooled = scoreInteger(model.model, model.rowOf, counts_[held[i].index]);
     const std::vector<int32_t> &s = held[i].pooled.scores;
-    held[i].best =
-        uint32_t(std::max_element(
-                     s.begin() + std::min<ptrdiff_t>(firstReal, ptrdiff_t(s.size()) - 1), s.end()) -
-                 s.begin());
+    held[i].best = uint32_t(std::max_element(s.begin() + firstReal, s.end()) - s.begin());
   });
-  uint32_t inScope = 0, right = 0;
-  for (const Held &h : held) {
-    inScope += h.text->zone != 0;
-    right += h.text->zone != 0 && h.best == h.text->group;
-  }
-  if (report_) {
-    report_->heldOut = uint32_t(held.size());
-    report_->inScope = inScope;
-    report_->bestCorrect = right;
-  }
-  if (inScope < kCalibrateLeast)
-    return;
+  return held;
+}
 
+void Trainer::chooseStage2(const Quantised &model, std::span<const Held> held,
+                           pack::RoutingModel &out) {
   // Sharpness: the smallest log loss over a grid of quarter octaves.
   std::vector<uint32_t> weights;
   double bestLoss = -1, bestSharpness = sharpness_, trial = 0x1p-6;
@@ -384,55 +594,86 @@ void Trainer::calibrate(const Quantised &model, pack::RoutingModel &out) {
   }
   sharpness_ = bestSharpness;
 
-  // One threshold for all zones: the lowest that keeps the misroute rate at alpha. Confidences of
-  // inner zones are sums of their classes', so that it means the same at every depth.
+  Classes classes{data_.zones, classZone_};
+  std::vector<Opinion> opinions;
+  std::vector<uint32_t> truths;
   uint32_t gain = gainOf(model);
-  struct Climb {
-    uint32_t truth;
-    std::vector<std::pair<uint32_t, uint32_t>> chain; // (zone, confidence), leaf first
-  };
-  std::vector<Climb> climbs;
   for (const Held &h : held) {
-    if (h.text->zone == 0)
-      continue;
     uint64_t sum = softWeights(h.pooled, gain, weights);
-    Climb climb{h.text->zone, {}};
-    for (uint32_t z = classZone_[h.best]; z != 0; z = data_.zones[z].parent) {
-      uint64_t inside = 0;
-      for (size_t k = 0; k < classZone_.size(); ++k)
-        if (classZone_[k] >= z && classZone_[k] < data_.zones[z].subtreeEnd)
-          inside += weights[k];
-      climb.chain.push_back({z, uint32_t(inside * 65536 / sum)});
-    }
-    climbs.push_back(std::move(climb));
+    opinions.push_back(opinionOf(classes, weights, sum, h.best,
+                                 oddsOf(h.pooled, gain, classes.hasRoot()), h.text->group));
+    truths.push_back(h.text->zone);
   }
-  uint32_t threshold = kLowestThreshold, answered = 0, misrouted = 0;
-  for (;; threshold += 512) {
-    answered = misrouted = 0;
-    for (const Climb &climb : climbs) {
-      auto it = std::find_if(climb.chain.begin(), climb.chain.end(),
-                             [&](const auto &link) { return link.second >= threshold; });
-      if (it == climb.chain.end())
-        continue;
-      ++answered;
-      misrouted += !(it->first <= climb.truth && climb.truth < data_.zones[it->first].subtreeEnd);
-    }
-    if (double(misrouted) <= options_.alpha * double(climbs.size()) || threshold + 512 > 65536)
-      break;
-  }
-  if (double(misrouted) > options_.alpha * double(climbs.size()))
+  Outcome outcome = chooseThresholds(classes, opinions, truths, options_.alpha, out.acceptance);
+  if (double(outcome.misrouted) > options_.alpha * double(outcome.inScope))
     diags_.warning({},
                    "no threshold keeps the misroute rate on held-out texts at " +
                        std::to_string(options_.alpha) + "; the strictest one misroutes " +
-                       std::to_string(misrouted) + " of " + std::to_string(climbs.size()),
+                       std::to_string(outcome.misrouted) + " of " + std::to_string(outcome.inScope),
                    "more or cleaner examples, or a larger alpha");
-  std::fill(out.acceptance.threshold.begin() + 1, out.acceptance.threshold.end(), threshold);
   if (report_) {
-    report_->answered = answered;
-    report_->misrouted = misrouted;
+    report_->answered = outcome.answered;
+    report_->misrouted = outcome.misrouted;
   }
-
   chooseKeywords(held, out);
+  if (hasTeacher())
+    chooseStage3(model, held, out);
+}
+
+/// Stage 3's mix and gain by the smallest log loss, then its acceptance and stage 2's guard.
+void Trainer::chooseStage3(const Quantised &model, std::span<const Held> held,
+                           pack::RoutingModel &out) {
+  size_t width = data_.teacher.width, n = held.size();
+  Classes classes{data_.zones, classZone_};
+  uint32_t gain = gainOf(model), firstReal = classes.hasRoot() && classZone_.size() > 1 ? 1 : 0;
+  std::vector<CodedEmbedding> coded(n);
+  std::vector<std::vector<int32_t>> relative(n);
+  for (size_t i = 0; i < n; ++i) {
+    coded[i] = codeEmbedding({&embeddings_[held[i].index * width], width});
+    relative[i] = relativeLogits(held[i].pooled, gain);
+  }
+  constexpr double kDense[] = {0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8};
+  constexpr double kMix[] = {0, 0.125, 0.25, 0.35, 0.5, 0.6, 0.7, 0.85, 1, 1.2, 1.4, 2};
+  std::vector<double> loss(std::size(kDense) * std::size(kMix));
+  parallelFor(loss.size(), options_.threads, [&](size_t cell) {
+    pack::EncoderHead head =
+        quantiseHead(dense_, kDense[cell / std::size(kMix)], kMix[cell % std::size(kMix)]);
+    std::vector<uint32_t> weights;
+    for (size_t i = 0; i < n; ++i) {
+      uint64_t sum = logitWeights(headLogits(head, coded[i], relative[i]), weights);
+      loss[cell] += log2Of(double(sum)) - log2Of(double(weights[held[i].text->group]) + 0.5);
+    }
+  });
+  size_t best = size_t(std::min_element(loss.begin(), loss.end()) - loss.begin());
+  blend_.dense = kDense[best / std::size(kMix)];
+  mix_ = kMix[best % std::size(kMix)];
+  out.head = quantiseHead(dense_, blend_.dense, mix_);
+  out.head.acceptance.threshold = out.acceptance.threshold;
+
+  std::vector<Opinion> embedding, encoder;
+  std::vector<uint32_t> truths, weights;
+  uint32_t right = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const Held &h = held[i];
+    uint64_t sum = softWeights(h.pooled, gain, weights);
+    embedding.push_back(opinionOf(classes, weights, sum, h.best,
+                                  oddsOf(h.pooled, gain, classes.hasRoot()), h.text->group));
+    std::vector<int32_t> x = headLogits(out.head, coded[i], relative[i]);
+    sum = logitWeights(x, weights);
+    auto top = std::max_element(x.begin() + firstReal, x.end());
+    int32_t odds = firstReal ? *top - x[0] : INT32_MAX;
+    encoder.push_back(
+        opinionOf(classes, weights, sum, uint32_t(top - x.begin()), odds, h.text->group));
+    truths.push_back(h.text->zone);
+    right += h.text->zone != 0 && encoder.back().best == h.text->group;
+  }
+  chooseThresholds(classes, encoder, truths, options_.alpha, out.head.acceptance);
+  uint32_t guarded =
+      chooseGuard(classes, embedding, encoder, truths, out.head.acceptance.rootOdds, out.guard);
+  if (report_) {
+    report_->headCorrect = right;
+    report_->guarded = guarded;
+  }
 }
 
 /// Stage 1 answers where it is at least as good as stage 2: with all terms, mined ones included, if
@@ -523,14 +764,43 @@ pack::RoutingModel Trainer::run() {
   }
   if (!classZone_.empty()) {
     weighTexts();
+    markTune();
+    for (const Text &text : texts_)
+      label_.push_back(text.group);
+    bool linear = classZone_.size() <= kMaxLinearClasses;
+    if (linear)
+      learnLexical();
     progress.update(1);
-    holdOut();
-    bool any = std::any_of(texts_.begin(), texts_.end(), [](const Text &t) { return t.heldOut; });
-    if (any)
-      calibrate(fit(false), out);
+    if (hasTeacher()) {
+      consultTeacher();
+      if (linear)
+        judgeMore();
+    }
     progress.update(2);
-    Quantised model = fit(true);
+    fitStudent();
     progress.update(3);
+    Quantised model = quantised();
+    std::vector<Held> held = askStage2(model);
+    uint32_t inScope = 0, right = 0;
+    for (const Held &h : held) {
+      inScope += h.text->zone != 0;
+      right += h.text->zone != 0 && h.best == h.text->group;
+    }
+    if (report_) {
+      report_->heldOut = uint32_t(held.size());
+      report_->inScope = inScope;
+      report_->bestCorrect = right;
+    }
+    if (inScope >= kCalibrateLeast) {
+      chooseStage2(model, held, out);
+    } else if (hasTeacher()) {
+      out.head = quantiseHead(dense_, blend_.dense, mix_);
+      out.head.acceptance = out.acceptance;
+    }
+    if (!held.empty()) {
+      finish();
+      model = quantised();
+    }
     model.model.gain = gainOf(model);
     out.embedding = std::move(model.model);
     out.classZone = classZone_;

@@ -51,8 +51,12 @@ struct Example {
 /// The encoder as training sees it: texts in, embeddings out.
 struct Teacher {
   uint32_t width = 0; ///< 0: no encoder; stages 1 and 2 learn from labels alone
-  /// [texts][width], each of unit length; cached by the caller (lib/encoder/cache.h). Deterministic.
+  /// [texts][width], each of unit length; cached by the caller (lib/encoder/cache.h).
+  /// Deterministic.
   std::function<std::vector<float>(std::span<const std::string> texts)> embed;
+  /// Class vectors to start stage 3's head from (of a fine-tuned encoder): [classes][width],
+  /// classes in the order of their zones, each zone with a training text being one; empty: none.
+  std::vector<float> head;
 };
 
 /// A term of stage 1, from the spec (`keyword:`) or from a pattern library. It is also a
@@ -68,7 +72,8 @@ struct TrainingData {
   std::vector<Zone> zones;
   std::vector<Example> examples;
   std::vector<Keyword> keywords;
-  std::vector<std::string> unlabelled; ///< `--unlabelled=F` and corpora: texts for the teacher to judge
+  std::vector<std::string>
+      unlabelled; ///< `--unlabelled=F` and corpora: texts for the teacher to judge
   Teacher teacher;
 };
 
@@ -80,10 +85,11 @@ void splitExamples(TrainingData &data, uint64_t seed, bool calibrate);
 struct TrainOptions {
   unsigned threads = 1; ///< changes the time, never the result
   uint64_t seed = 1;
-  double alpha = 0.05;      ///< misroute rate that the thresholds aim at on the held-out slice
-  uint32_t maxDim = 128;    ///< upper bound of the embedding's dimension, a multiple of 16
-  uint32_t maxRows = 0;     ///< upper bound of the embedding's rows; 0: what fits into 5 MB
-  bool mineKeywords = true; ///< look for stage 1 terms in the labelled examples
+  double alpha = 0.05;         ///< misroute rate that the thresholds aim at on the held-out slice
+  uint32_t maxDim = 128;       ///< upper bound of the embedding's dimension, a multiple of 16
+  uint32_t maxRows = 0;        ///< upper bound of the embedding's rows; 0: what fits into 5 MB
+  bool mineKeywords = true;    ///< look for stage 1 terms in the labelled examples
+  uint32_t variations = 60000; ///< variations of the examples for the teacher to judge, at most
 };
 
 /// What the held-out slice said, for reports and META. All zero when there was too little data.
@@ -94,6 +100,9 @@ struct TrainReport {
   uint32_t answered = 0, misrouted = 0; ///< of those: answered below the root; answered wrongly
   uint32_t keywordAnswered = 0, keywordWrong = 0; ///< of all held-out texts: stage 1 alone
   uint32_t rows = 0, dim = 0, classes = 0, terms = 0;
+  uint32_t variations = 0, unlabelled = 0;      ///< texts that the teacher alone judged
+  uint32_t teacherCorrect = 0, headCorrect = 0; ///< of inScope: the teacher's, stage 3's best class
+  uint32_t guarded = 0;                         ///< of heldOut: stage 2 answers by itself
 };
 
 /// Trains the model of a tree. `textSection` is the TEXT section's bytes, 64-byte aligned or not

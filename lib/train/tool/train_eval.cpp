@@ -1,12 +1,14 @@
 // train-eval TRAIN.jsonl|SPEC.txtpb TEST.jsonl [--root-label=L] [--threads=N] [--seed=N] [--dim=N]
-// [--rows=N]: trains on the first file and scores the second with the trainer's integer inference.
-// For the trainer's own development; what counts is evaluate-hierarchy on a built artifact.
+// [--rows=N] [--embeddings=FILE]: trains on the first file and scores the second with the trainer's
+// integer inference. For the trainer's own development; what counts is evaluate-hierarchy on a
+// built artifact.
 #include "lib/patterns/patterns.h"
 #include "lib/spec/load.h"
 #include "lib/support/files.h"
 #include "lib/support/json_lines.h"
 #include "lib/text/freeze.h"
 #include "lib/train/embedding.h"
+#include "lib/train/head.h"
 #include "lib/train/keywords.h"
 #include "lib/train/snippets.h"
 #include "lib/train/train.h"
@@ -16,9 +18,11 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <set>
 #include <string>
+#include <unordered_map>
 
 using namespace semdns;
 using namespace semdns::train;
@@ -123,6 +127,12 @@ std::string digestOf(const pack::RoutingModel &m) {
   put(e.classes);
   put(m.classZone);
   put(m.acceptance.threshold);
+  put(m.head.classes);
+  put(m.head.bias);
+  put(m.head.acceptance.threshold);
+  put(std::vector<int32_t>{m.acceptance.rootOdds, m.guard.odds, m.guard.rejectOdds,
+                           m.head.acceptance.rootOdds});
+  put(std::vector<uint32_t>{m.guard.confidence, m.head.gain, m.head.mix});
   for (const pack::Term &term : m.keywords.terms) {
     put(term.words);
     put(std::vector<uint32_t>{term.zone, term.weight});
@@ -130,6 +140,62 @@ std::string digestOf(const pack::RoutingModel &m) {
   }
   return sha256Hex(bytes);
 }
+
+/// Embeddings from a file of records: FNV-1a of the text (u64), then `kWidth` floats. Texts that it
+/// lacks go to FILE.missing as JSON lines, and the program ends with status 3.
+class EmbeddingFile {
+public:
+  static constexpr uint32_t kWidth = 384;
+  explicit EmbeddingFile(const std::string &path) : path_(path) {
+    std::string error;
+    bytes_ = readFile(path, error).value_or("");
+    for (size_t at = 0; at + kRecord <= bytes_.size(); at += kRecord) {
+      uint64_t hash;
+      std::memcpy(&hash, &bytes_[at], sizeof hash);
+      index_[hash] = at + sizeof hash;
+    }
+  }
+  std::vector<float> operator()(std::span<const std::string> texts) const {
+    std::vector<float> out(texts.size() * kWidth);
+    std::string missing;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      auto it = index_.find(hashOf(texts[i]));
+      if (it == index_.end())
+        missing += "{\"text\": " + jsonString(texts[i]) + "}\n";
+      else
+        std::memcpy(&out[i * kWidth], &bytes_[it->second], kWidth * sizeof(float));
+    }
+    if (!missing.empty()) {
+      std::string error;
+      writeFileAtomically(path_ + ".missing", missing, true, error);
+      std::exit(3);
+    }
+    return out;
+  }
+
+private:
+  static constexpr size_t kRecord = sizeof(uint64_t) + kWidth * sizeof(float);
+  static uint64_t hashOf(const std::string &text) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (unsigned char c : text)
+      hash = (hash ^ c) * UINT64_C(0x100000001b3);
+    return hash;
+  }
+  static std::string jsonString(const std::string &text) {
+    std::string out = "\"";
+    char escape[8];
+    for (unsigned char c : text)
+      if (c < 0x20 || c == '"' || c == '\\') {
+        std::snprintf(escape, sizeof escape, "\\u%04x", c);
+        out += escape;
+      } else {
+        out += char(c);
+      }
+    return out + "\"";
+  }
+  std::string path_, bytes_;
+  std::unordered_map<uint64_t, size_t> index_;
+};
 
 double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -141,6 +207,7 @@ int main(int argc, char **argv) {
   std::vector<std::string> files;
   std::string rootLabel;
   TrainOptions options;
+  std::optional<EmbeddingFile> embeddings;
   for (int i = 1; i < argc; ++i) {
     std::string arg = argv[i];
     auto value = [&](const char *prefix) { return arg.substr(std::string(prefix).size()); };
@@ -154,6 +221,8 @@ int main(int argc, char **argv) {
       options.maxDim = uint32_t(std::atoi(value("--dim=").c_str()));
     else if (arg.starts_with("--rows="))
       options.maxRows = uint32_t(std::atoi(value("--rows=").c_str()));
+    else if (arg.starts_with("--embeddings="))
+      embeddings.emplace(value("--embeddings="));
     else
       files.push_back(arg);
   }
@@ -161,7 +230,7 @@ int main(int argc, char **argv) {
     std::fprintf(
         stderr,
         "usage: train-eval TRAIN.jsonl TEST.jsonl [--root-label=L] [--threads=N] [--seed=N] "
-        "[--dim=N] [--rows=N]\n");
+        "[--dim=N] [--rows=N] [--embeddings=FILE]\n");
     return 2;
   }
   Diagnostics diags;
@@ -188,6 +257,10 @@ int main(int argc, char **argv) {
     diags.print(stderr);
     return 1;
   }
+  if (embeddings) {
+    data.teacher.width = EmbeddingFile::kWidth;
+    data.teacher.embed = [&](std::span<const std::string> texts) { return (*embeddings)(texts); };
+  }
   std::string text = text::buildTextSection();
   std::span<const uint8_t> textSection(reinterpret_cast<const uint8_t *>(text.data()), text.size());
   double start = seconds();
@@ -212,6 +285,15 @@ int main(int argc, char **argv) {
   TermMatcher matcher(model.keywords.terms, tree.zones);
   uint32_t inScope = 0, best = 0, keyword = 0, keywordWrong = 0, cascade = 0, answered = 0,
            misrouted = 0, outOfScope = 0, outRejected = 0, features = 0;
+  uint32_t alone2 = 0, out2 = 0, best3 = 0, alone3 = 0, out3 = 0, both = 0, outBoth = 0,
+           guarded = 0;
+  std::vector<float> testEmbeddings;
+  if (embeddings) {
+    std::vector<std::string> texts;
+    for (const LabelledText &row : testRows)
+      texts.push_back(row.text);
+    testEmbeddings = (*embeddings)(texts);
+  }
   std::vector<uint32_t> weights;
   uint32_t firstReal = !model.classZone.empty() && model.classZone[0] == 0 ? 1 : 0;
   for (const LabelledText &row : testRows) {
@@ -225,7 +307,27 @@ int main(int argc, char **argv) {
         uint32_t(std::max_element(p.scores.begin() + firstReal, p.scores.end()) - p.scores.begin());
     uint64_t sum = softWeights(p, e.gain, weights);
     uint32_t zone = model.classZone[k], bestZone = zone;
-    while (zone) {
+    int32_t odds = oddsOf(p, e.gain, firstReal == 1);
+    uint32_t said2 = odds < model.acceptance.rootOdds ? 0 : zone, said3 = 0, saidBoth = 0;
+    if (embeddings) {
+      size_t at = size_t(&row - testRows.data()) * EmbeddingFile::kWidth;
+      CodedEmbedding coded = codeEmbedding({&testEmbeddings[at], EmbeddingFile::kWidth});
+      std::vector<int32_t> x = headLogits(model.head, coded, relativeLogits(p, e.gain));
+      auto top = std::max_element(x.begin() + firstReal, x.end());
+      int32_t odds3 = firstReal ? *top - x[0] : INT32_MAX;
+      uint32_t zone3 = model.classZone[size_t(top - x.begin())];
+      said3 = odds3 < model.head.acceptance.rootOdds ? 0 : zone3;
+      best3 += truth != 0 && zone3 == truth;
+      uint64_t confidence = uint64_t(weights[k]) * 65536 / sum;
+      bool passes = confidence >= model.guard.confidence && odds >= model.guard.odds;
+      bool rejects = odds < model.guard.rejectOdds;
+      guarded += passes || rejects;
+      saidBoth = rejects ? 0 : passes ? zone : said3;
+    }
+    (truth ? alone2 : out2) += said2 == truth;
+    (truth ? alone3 : out3) += said3 == truth;
+    (truth ? both : outBoth) += saidBoth == truth;
+    while (odds >= model.acceptance.rootOdds && zone) {
       uint64_t inside = 0;
       for (size_t c = 0; c < weights.size(); ++c)
         if (model.classZone[c] >= zone && model.classZone[c] < tree.zones[zone].subtreeEnd)
@@ -234,6 +336,8 @@ int main(int argc, char **argv) {
         break;
       zone = tree.zones[zone].parent;
     }
+    if (odds < model.acceptance.rootOdds)
+      zone = 0;
     Verdict v = matcher.match(tokens.words);
     bool byKeyword = model.keywords.acceptVotes != SEMDNS_NEVER &&
                      v.accepted(model.keywords.acceptVotes, model.keywords.acceptPurity);
@@ -268,8 +372,17 @@ int main(int argc, char **argv) {
       "  %u rows x %u, %u classes, %.1f features a text, gain %u, threshold %u, %.1f s; held "
       "out: %u of %u right, %u misrouted of %u answered\n",
       report.rows, report.dim, report.classes, double(features) / double(testRows.size()), e.gain,
-      model.acceptance.threshold.size() > 1 ? model.acceptance.threshold[1] : 0, took, report.bestCorrect, report.inScope,
-      report.misrouted, report.answered);
-  std::printf("  model %s\n", digestOf(model).c_str());
+      model.acceptance.threshold.size() > 1 ? model.acceptance.threshold[1] : 0, took,
+      report.bestCorrect, report.inScope, report.misrouted, report.answered);
+  double o = std::max(outOfScope, 1u);
+  std::printf("  at the root odds: stage 2 %.2f %% / oos %.1f %%", 100 * alone2 / n,
+              100 * out2 / o);
+  if (embeddings)
+    std::printf("; stage 3 best %.2f %%, %.2f %% / %.1f %%; guarded %.2f %% / %.1f %%, %.1f %% by "
+                "stage 2; teacher %u, stage 3 %u, guarded %u of the held out",
+                100 * best3 / n, 100 * alone3 / n, 100 * out3 / o, 100 * both / n,
+                100 * outBoth / o, 100.0 * guarded / double(testRows.size()), report.teacherCorrect,
+                report.headCorrect, report.guarded);
+  std::printf("\n  model %s\n", digestOf(model).c_str());
   return 0;
 }

@@ -127,7 +127,7 @@ TEST(Refine, LearnsWhatTheStartDoesNotKnow) {
     f.vectors.push_back(float(random.normal()));
   RefineOptions options;
   options.epochs = 60;
-  refine(f, x, label, weight, options);
+  refine(f, x, {label, {}, {}}, weight, options);
   for (size_t i = 0; i < 20; ++i) {
     double best = -1e9;
     size_t said = 0;

@@ -3,14 +3,18 @@
 #include "lib/support/files.h"
 #include "lib/support/json_lines.h"
 #include "lib/text/freeze.h"
+#include "lib/train/augment.h"
 #include "lib/train/embedding.h"
+#include "lib/train/head.h"
 #include "lib/train/keywords.h"
 #include "lib/train/numeric.h"
 #include "lib/train/snippets.h"
+#include "lib/train/teacher.h"
 #include "semdns/format/features.h"
 #include "semdns/format/keywords.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -224,6 +228,10 @@ TEST(Train, WarnsAboutKeywordsThatCannotBeTerms) {
   expectWellFormed(model, 5);
 }
 
+bool sameAcceptance(const pack::Acceptance &a, const pack::Acceptance &b) {
+  return a.threshold == b.threshold && a.rootOdds == b.rootOdds;
+}
+
 bool sameModel(const pack::RoutingModel &a, const pack::RoutingModel &b) {
   auto sameTerm = [](const pack::Term &s, const pack::Term &t) {
     return s.words == t.words && s.text == t.text && s.zone == t.zone && s.weight == t.weight;
@@ -232,7 +240,12 @@ bool sameModel(const pack::RoutingModel &a, const pack::RoutingModel &b) {
          a.embedding.norms == b.embedding.norms && a.embedding.classes == b.embedding.classes &&
          a.embedding.gain == b.embedding.gain && a.embedding.dim == b.embedding.dim &&
          a.embedding.unknownNorm == b.embedding.unknownNorm && a.classZone == b.classZone &&
-         a.threshold == b.threshold && a.keywords.acceptVotes == b.keywords.acceptVotes &&
+         sameAcceptance(a.acceptance, b.acceptance) && a.guard.confidence == b.guard.confidence &&
+         a.guard.odds == b.guard.odds && a.guard.rejectOdds == b.guard.rejectOdds &&
+         a.head.width == b.head.width && a.head.classes == b.head.classes &&
+         a.head.bias == b.head.bias && a.head.gain == b.head.gain && a.head.mix == b.head.mix &&
+         sameAcceptance(a.head.acceptance, b.head.acceptance) &&
+         a.keywords.acceptVotes == b.keywords.acceptVotes &&
          a.keywords.acceptPurity == b.keywords.acceptPurity &&
          a.keywords.confidence == b.keywords.confidence &&
          std::equal(a.keywords.terms.begin(), a.keywords.terms.end(), b.keywords.terms.begin(),
@@ -276,6 +289,183 @@ TEST(Train, SameModelForAnyThreadCountAndAgain) {
     options.threads = threads;
     EXPECT_TRUE(sameModel(one, train::train(data, options, textSection(), diags))) << threads;
   }
+}
+
+/// Embeds texts as sums of their words' seeded random directions, with a share of each word's first
+/// two letters' direction: similar words lie close.
+std::vector<float> standInEmbeddings(std::span<const std::string> texts) {
+  constexpr size_t kWidth = 32;
+  std::vector<float> out;
+  for (const std::string &text : texts) {
+    std::vector<float> sum(kWidth, 1e-3f);
+    auto addWord = [&](std::string_view word, float share) {
+      uint64_t hash = 7;
+      for (char c : word)
+        hash = hash * 1099511628211u + uint8_t(c);
+      Random random(hash);
+      for (float &v : sum)
+        v += share * float(random.normal());
+    };
+    for (size_t i = 0; i < text.size();) {
+      size_t end = std::min(text.find(' ', i), text.size());
+      addWord(std::string_view(text).substr(i, end - i), 1);
+      addWord(std::string_view(text).substr(i, std::min<size_t>(2, end - i)), 0.3f);
+      i = end + 1;
+    }
+    double square = 0;
+    for (float v : sum)
+      square += double(v) * double(v);
+    for (float v : sum)
+      out.push_back(float(double(v) / std::sqrt(square)));
+  }
+  return out;
+}
+
+TEST(Train, SameModelWithATeacher) {
+  TrainingData data = madeUp();
+  for (int i = 0; i < 60; ++i) // the root's own class
+    data.examples.push_back(
+        {"nothing word" + std::to_string(i * i) + " of the kind", 0, ExampleKind::Labelled});
+  data.teacher.width = 32;
+  data.teacher.embed = standInEmbeddings;
+  data.unlabelled = {"some other text", "and one more"};
+  splitExamples(data, 1, true);
+  Diagnostics diags;
+  TrainOptions options;
+  options.variations = 1500;
+  TrainReport report;
+  pack::RoutingModel one = train::train(data, options, textSection(), diags, &report);
+  expectWellFormed(one, 41);
+  EXPECT_EQ(report.variations, 1500u);
+  EXPECT_EQ(report.unlabelled, 2u);
+  EXPECT_GT(report.bestCorrect, report.inScope / 2);
+  EXPECT_GT(report.headCorrect, report.inScope / 2);
+  EXPECT_EQ(one.head.width, 32u);
+  EXPECT_EQ(one.head.classes.size(), 41u * 32);
+  EXPECT_EQ(one.head.bias.size(), 41u);
+  EXPECT_EQ(one.head.acceptance.threshold.size(), 41u);
+  EXPECT_EQ(std::count(one.head.classes.begin(), one.head.classes.end(), int8_t(-128)), 0);
+  EXPECT_LE(one.head.mix, 16u * 65536);
+  EXPECT_LE(one.guard.confidence, 65537u);
+  for (unsigned threads : {2u, 5u}) {
+    options.threads = threads;
+    EXPECT_TRUE(sameModel(one, train::train(data, options, textSection(), diags))) << threads;
+  }
+}
+
+TEST(Train, CalibratePartIsNotRead) {
+  TrainingData data = madeUp();
+  splitExamples(data, 1, true);
+  Diagnostics diags;
+  pack::RoutingModel with = train::train(data, {}, textSection(), diags);
+  std::erase_if(data.examples, [](const Example &e) { return e.part == Part::Calibrate; });
+  EXPECT_LT(data.examples.size(), 800u);
+  EXPECT_TRUE(sameModel(with, train::train(data, {}, textSection(), diags)));
+}
+
+TEST(Split, PartsAreSeededAndLeaveEnough) {
+  TrainingData data = madeUp();
+  for (int i = 0; i < 5; ++i) // a zone of few rows, and rows of the same words
+    data.examples[size_t(i)].text = "Few rows, number " + std::to_string(i);
+  data.examples.resize(data.examples.size() - 15);
+  for (int i = 0; i < 30; ++i)
+    data.examples.push_back(
+        {i % 2 ? "The SAME words" : "the same, words!", 20, ExampleKind::Labelled});
+  splitExamples(data, 3, true);
+  auto partsOf = [](const TrainingData &d) {
+    std::vector<Part> parts;
+    for (const Example &example : d.examples)
+      parts.push_back(example.part);
+    return parts;
+  };
+  std::vector<Part> parts = partsOf(data);
+  splitExamples(data, 3, true);
+  EXPECT_EQ(parts, partsOf(data));
+  splitExamples(data, 4, true);
+  EXPECT_NE(parts, partsOf(data));
+  size_t count[3] = {};
+  std::map<uint32_t, size_t> kept;
+  for (const Example &example : data.examples) {
+    ++count[size_t(example.part)];
+    kept[example.zone] += example.part == Part::Train;
+  }
+  EXPECT_NEAR(double(count[2]), 0.1 * double(data.examples.size()), 5);
+  EXPECT_NEAR(double(count[1]), 0.15 * double(data.examples.size()), 8);
+  for (const auto &[zone, rows] : kept)
+    EXPECT_GE(rows, 4u) << zone;
+  size_t same[3] = {};
+  for (size_t i = data.examples.size() - 30; i < data.examples.size(); ++i)
+    if (data.examples[i].text.find(',') == std::string::npos)
+      ++same[size_t(data.examples[i].part)];
+  EXPECT_EQ(std::count(same, same + 3, 0u), 2); // all in one part
+
+  splitExamples(data, 3, false);
+  for (const Example &example : data.examples)
+    EXPECT_NE(example.part, Part::Calibrate);
+}
+
+TEST(Split, FewRowsGiveNoCalibratePart) {
+  TrainingData data = smallData();
+  splitExamples(data, 1, true);
+  for (const Example &example : data.examples)
+    EXPECT_EQ(example.part, Part::Train);
+}
+
+TEST(Augment, VariationsAreValidAndSeeded) {
+  std::vector<std::string_view> texts = {"wie heiß ist es draußen in münchen",
+                                         "what is the weather like",
+                                         "größere überweisung tätigen bitte schön",
+                                         "transfer money to my savings account",
+                                         "x",
+                                         "",
+                                         "日本語 の テキスト です か"};
+  std::vector<uint32_t> group = {0, 0, 1, 1, 2, 2, 3};
+  AugmentOptions options;
+  options.count = 500;
+  options.maxBytes = 1 << 20;
+  std::vector<Variation> a = augment(texts, group, options), b = augment(texts, group, options);
+  ASSERT_EQ(a.size(), 500u);
+  ASSERT_EQ(b.size(), 500u);
+  size_t mixed = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].text, b[i].text);
+    EXPECT_FALSE(a[i].text.empty());
+    EXPECT_NE(a[i].text, texts[a[i].source]);
+    EXPECT_EQ(firstInvalidUtf8(a[i].text), std::nullopt) << a[i].text;
+    EXPECT_TRUE(a[i].group == kMixed || a[i].group == group[a[i].source]);
+    mixed += a[i].group == kMixed;
+  }
+  EXPECT_GT(mixed, 10u);
+  EXPECT_LT(mixed, 150u);
+  options.seed = 2;
+  EXPECT_NE(augment(texts, group, options)[0].text + augment(texts, group, options)[1].text,
+            a[0].text + a[1].text);
+  options.maxBytes = 1000;
+  EXPECT_LT(augment(texts, group, options).size(), 100u);
+  EXPECT_TRUE(augment({}, {}, options).empty());
+}
+
+TEST(Head, LogitsFollowTheFloatHead) {
+  DenseHead head;
+  head.width = 32;
+  head.classes = 5;
+  Random random(3);
+  for (int i = 0; i < 5 * 32; ++i)
+    head.vectors.push_back(float(random.normal()) * 4);
+  for (int k = 0; k < 5; ++k)
+    head.bias.push_back(float(random.normal()));
+  std::vector<float> e = standInEmbeddings(std::vector<std::string>{"one text"});
+  pack::EncoderHead coded = quantiseHead(head, 0.7, 0.5);
+  std::vector<int32_t> relative = {0, -100, -256, -1000, -(1 << 20)};
+  std::vector<int32_t> x = headLogits(coded, codeEmbedding(e), relative);
+  std::vector<float> want = scoreDense(head, e, 1);
+  for (size_t k = 0; k < 5; ++k)
+    EXPECT_NEAR(x[k], double(want[k]) * 0.7 * 256 * 1.442695 + relative[k] * 0.5, 40) << k;
+  std::vector<uint32_t> weights;
+  uint64_t sum = logitWeights(x, weights);
+  EXPECT_EQ(*std::max_element(weights.begin(), weights.end()), 65536u);
+  EXPECT_EQ(weights[4], 0u);
+  EXPECT_GE(sum, 65536u);
 }
 
 TEST(Train, LimitsAreKept) {

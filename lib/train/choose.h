@@ -1,0 +1,52 @@
+/// \file What is chosen on the Tune part: thresholds, odds against the root, stage 2's guard. First
+/// choices: lib/calibrate chooses again, with a guarantee, where there are texts for it.
+#pragma once
+
+#include "lib/pack/model.h"
+#include "lib/train/train.h"
+
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace semdns::train {
+
+/// What a stage says to a Tune text.
+struct Opinion {
+  uint32_t best = 0; ///< class, never the root's own unless there is no other
+  int32_t odds = INT32_MAX;
+  std::vector<std::pair<uint32_t, uint32_t>> chain; ///< (zone, confidence Q16), best zone first
+  double rightShare = 0; ///< probability (by the stage) of the true class
+};
+
+/// The tree and its classes.
+struct Classes {
+  std::span<const Zone> zones;
+  std::span<const uint32_t> zone; ///< [classes]
+  bool hasRoot() const { return !zone.empty() && zone[0] == 0; }
+};
+
+/// From class weights (Q16) that add up to `sum`; `label` is the true class.
+Opinion opinionOf(const Classes &classes, std::span<const uint32_t> weights, uint64_t sum,
+                  uint32_t best, int32_t odds, uint32_t label);
+
+/// What `acceptance` makes of the texts: answered below the root, misrouted, both in scope.
+struct Outcome {
+  uint32_t inScope = 0, answered = 0, misrouted = 0;
+};
+
+/// `truths`: the texts' zones. Sets rootOdds so that 1.5 % of the in-scope texts fall below (never,
+/// where the root has no class or there are too few texts), and one threshold for all zones: the
+/// lowest of at least one half for which no more than `alpha` of the in-scope texts are misrouted.
+Outcome chooseThresholds(const Classes &classes, std::span<const Opinion> opinions,
+                         std::span<const uint32_t> truths, double alpha, pack::Acceptance &out);
+
+/// The guard that lets stage 2 answer as many of the texts as it can while the two stages together
+/// are right at most 0.2 % of the texts less often than stage 3 alone. Stage 3 rejects by
+/// `encoderRootOdds`. Returns how many of the texts it lets stage 2 answer.
+uint32_t chooseGuard(const Classes &classes, std::span<const Opinion> embedding,
+                     std::span<const Opinion> encoder, std::span<const uint32_t> truths,
+                     int32_t encoderRootOdds, pack::Guard &out);
+
+} // namespace semdns::train
