@@ -214,7 +214,9 @@ SEMDNS_API void semdns_scratch_destroy(semdns_scratch *scratch);
  * is a whole query. */
 typedef struct semdns_query {
   uint32_t size;
-  uint32_t stages;      /* mask of SEMDNS_STAGE_*; 0 = all that the artifact has */
+  uint32_t stages;      /* mask of SEMDNS_STAGE_*; 0 = all that the artifact has. Where stage 3 is
+                           asked for, stage 2 answers only what its guard lets pass; without stage 3
+                           its own thresholds decide */
   uint32_t top_k;       /* candidates wanted in `zones`, at most SEMDNS_TOP_MAX; 0 = 1 */
   uint32_t flags;       /* zero */
   const char *text;     /* any bytes, no terminator needed; null only when text_size is 0 */
@@ -222,7 +224,8 @@ typedef struct semdns_query {
   const char *context;  /* conversation so far; read by stage 3 only */
   size_t context_size;
   uint64_t now;         /* the caller's clock in ns, monotonic; only compared with `deadline` */
-  uint64_t deadline;    /* on the same clock; 0 = none. Past it: TIMEOUT, answered by the root */
+  uint64_t deadline;    /* on the same clock; 0 = none. Past it: TIMEOUT, answered by the root. At it,
+                           or where stage 3's stated cost does not fit: as without stage 3 */
   const char *scope;    /* tenant, for caches (reserved) */
   size_t scope_size;
 } semdns_query;
@@ -271,7 +274,10 @@ typedef struct semdns_answer {
   semdns_zone_ref zone;   /* the answer, after climbing */
   semdns_zone_ref best;   /* deepest best guess, never the root unless the tree is only a root: where
                              nothing speaks for any zone it is the first leaf, with confidence 0 */
-  uint32_t zone_count;    /* candidates, best first: `zones[0]` is `zone`, then other zones */
+  uint32_t zone_count;    /* of `zones`, at most top_k: `zones[0]` is `zone`, then what else the text
+                             may be about, by the deciding stage: the zones of its best classes,
+                             best first, with their confidences; none is an ancestor or a descendant
+                             of another, but for the root at the head. Stage keyword: one alone */
   uint32_t chain_count;   /* from the answer to the root, both included; confidences of the first
                              (the answer's) and the last (the root's) only */
   uint32_t engine_count;
@@ -312,7 +318,7 @@ typedef struct semdns_stage_evidence {
 #define SEMDNS_EVIDENCE_TRUNCATED 1u
 #define SEMDNS_EVIDENCE_REPAIRED 2u
 #define SEMDNS_EVIDENCE_NONE 4u /* stages 1 and 2 know nothing in the text */
-#define SEMDNS_EVIDENCE_ENCODER 8u /* the artifact has a stage 3 and the mask asks for it */
+#define SEMDNS_EVIDENCE_ENCODER 8u /* stage 3 is in the artifact and the mask, and has run */
 
 typedef struct semdns_evidence {
   uint32_t size;
@@ -320,8 +326,8 @@ typedef struct semdns_evidence {
   semdns_stage_evidence keyword, embedding, encoder;
   uint32_t candidate_count;
   uint32_t reserved;
-  semdns_zone_ref candidates[SEMDNS_TOP_MAX]; /* of the last stage that has evidence: its best
-                                classes' zones (the root among them), best first, top_k at most */
+  semdns_zone_ref candidates[SEMDNS_TOP_MAX]; /* of the last stage that has evidence: its best zone
+                                below the root, then others as in semdns_answer.zones */
 } semdns_evidence;
 
 /* What each stage in the query's mask says, whatever the guards and the stages before it say, and
@@ -338,8 +344,9 @@ SEMDNS_API semdns_status semdns_measure(semdns_resolver *resolver, semdns_scratc
 typedef struct semdns_trace_step {
   uint32_t size;
   uint32_t stage;     /* SEMDNS_STAGE_* */
-  uint32_t score;     /* keyword: votes; embedding: Q16 confidence */
-  uint32_t threshold; /* what the zone needs, in the same unit */
+  uint32_t score;     /* keyword: votes; embedding, encoder: Q16 confidence */
+  uint32_t threshold; /* what the zone needs, in the same unit; UINT32_MAX: it never suffices. Stage
+                         2 before a stage 3: what its guard asks for */
   uint32_t accepted;  /* 1 if it passes */
   uint32_t reserved;
   uint64_t nanoseconds; /* spent in this stage (on its first step), measured by re-running it */

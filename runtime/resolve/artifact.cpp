@@ -1,5 +1,6 @@
 #include "runtime/resolve/artifact.h"
 
+#include "runtime/exec/encoder.h"
 #include "runtime/exec/isa.h"
 
 #include <new>
@@ -148,7 +149,14 @@ bool load(semdns_artifact &a, const semdns_open_options &options, Error &error) 
   a.paddedCount = contents.centroids.header->padded_count;
   a.dim = contents.features.header->dim;
   a.stages = (contents.keywords.header->term_count ? SEMDNS_STAGE_KEYWORD : 0) |
-             (a.classCount ? SEMDNS_STAGE_EMBEDDING : 0);
+             (a.classCount ? SEMDNS_STAGE_EMBEDDING : 0) |
+             (contents.hasEncoder ? SEMDNS_STAGE_ENCODER : 0);
+  if (contents.hasEncoder) {
+    a.encoder = contents.encoder;
+    a.wpce = base(SEMDNS_TAG_WPCE);
+    a.head = base(SEMDNS_TAG_HEAD);
+    a.encode = exec::encodePortable;
+  }
 
   a.isas[a.isaCount++] = exec::isaName(SEMDNS_ISA_PORTABLE);
   for (uint32_t i = 0; i < reader.sectionCount(); ++i) {
@@ -233,15 +241,25 @@ uint32_t findSorted(const semdns_artifact &a, const uint32_t *order, const char 
 
 } // namespace
 
+static uint64_t encoderSize(const semdns_artifact &a) {
+  if (!a.head)
+    return 0;
+  const auto &h = *reinterpret_cast<const semdns_head_header *>(a.head);
+  return roundUp(h.padded_width) + 2 * roundUp(sizeof(int32_t) * uint64_t(h.padded_count)) +
+         roundUp(exec::encoderArenaSize(a.encoder));
+}
+
 uint64_t workSize(const semdns_artifact &a) {
   return sizeof(uint64_t) * (SEMDNS_MAX_WORDS + SEMDNS_MAX_FEATURES) +
          sizeof(uint32_t) * (SEMDNS_MAX_FEATURES + SEMDNS_MAX_HITS) +
          roundUp(sizeof(int32_t) * uint64_t(a.zoneCount)) +
          roundUp(sizeof(int32_t) * uint64_t(a.dim)) + roundUp(a.dim) +
-         2 * roundUp(sizeof(int32_t) * uint64_t(a.paddedCount ? a.paddedCount : 1));
+         2 * roundUp(sizeof(int32_t) * uint64_t(a.paddedCount ? a.paddedCount : 1)) +
+         encoderSize(a);
 }
 
-void layOut(const semdns_artifact &a, uint8_t *memory, semdns_kernel_scratch &scratch) {
+void layOut(const semdns_artifact &a, uint8_t *memory, Work &work) {
+  semdns_kernel_scratch &scratch = work.kernel;
   const auto take = [&](auto *&field, uint64_t count) {
     field = reinterpret_cast<__decltype(&field[0])>(memory);
     memory += roundUp(count * sizeof field[0]);
@@ -260,6 +278,15 @@ void layOut(const semdns_artifact &a, uint8_t *memory, semdns_kernel_scratch &sc
   take(scratch.features, SEMDNS_MAX_FEATURES);
   take(scratch.votes, a.zoneCount);
   memset(scratch.votes, 0, sizeof(int32_t) * uint64_t(a.zoneCount));
+  work.head = {};
+  work.arena = nullptr;
+  if (a.head) {
+    const auto &h = *reinterpret_cast<const semdns_head_header *>(a.head);
+    take(work.head.query, h.padded_width);
+    take(work.head.scores, h.padded_count);
+    take(work.head.weights, h.padded_count);
+    take(work.arena, exec::encoderArenaSize(a.encoder));
+  }
 }
 
 semdns_status fail(semdns_error *error, semdns_status code, const char *message) {

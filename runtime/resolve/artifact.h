@@ -2,7 +2,9 @@
 /// lists of the ABI prepared once, so that answering copies pointers only.
 #pragma once
 
+#include "runtime/artifact/encoder.h"
 #include "runtime/artifact/source.h"
+#include "runtime/exec/head.h"
 #include "runtime/exec/kernel.h"
 #include "semdns/format/zones.h"
 #include "semdns/semdns.h"
@@ -39,9 +41,12 @@ struct semdns_artifact {
   uint32_t zoneCount = 0, classCount = 0, engineCount = 0, metaCount = 0;
   uint32_t stages = 0; ///< SEMDNS_STAGE_* that this artifact has
   uint32_t dim = 0, paddedCount = 0;
-  const semdns_zone *zones = nullptr;         ///< in the section
-  semdns::resolve::ZoneView *views = nullptr; ///< [zoneCount]
-  semdns_engine_choice *choices = nullptr;    ///< [engine refs], by zone, best first
+  semdns::artifact::Encoder encoder;              ///< stage 3; empty without one
+  const uint8_t *wpce = nullptr, *head = nullptr; ///< its other sections
+  semdns_kernel_encode_fn encode = nullptr;       ///< null without stage 3
+  const semdns_zone *zones = nullptr;             ///< in the section
+  semdns::resolve::ZoneView *views = nullptr;     ///< [zoneCount]
+  semdns_engine_choice *choices = nullptr;        ///< [engine refs], by zone, best first
   uint32_t *byName = nullptr,
            *byPath = nullptr;                ///< [zoneCount] zone numbers sorted by name, by path
   semdns::resolve::MetaView *meta = nullptr; ///< [metaCount] sorted by key
@@ -53,14 +58,21 @@ struct semdns_artifact {
 
 namespace semdns::resolve {
 
-/// Bytes of working memory that kernels need for this artifact, a multiple of 64.
+/// Where stages work.
+struct Work {
+  semdns_kernel_scratch kernel;
+  exec::HeadScratch head;   ///< null without stage 3, as is
+  uint8_t *arena = nullptr; ///< the encoder's
+};
+
+/// Bytes of working memory that the stages need for this artifact, a multiple of 64.
 uint64_t workSize(const semdns_artifact &artifact);
 
 /// Bytes that semdns_scratch_init needs: workSize and the scratch itself.
 size_t scratchSize(const semdns_artifact &artifact);
 
-/// Points `scratch` into `memory` (64-byte aligned, workSize bytes) and clears the votes.
-void layOut(const semdns_artifact &artifact, uint8_t *memory, semdns_kernel_scratch &scratch);
+/// Points `work` into `memory` (64-byte aligned, workSize bytes) and clears the votes.
+void layOut(const semdns_artifact &artifact, uint8_t *memory, Work &work);
 
 /// Fills `error` where the caller passed one; returns `code`.
 semdns_status fail(semdns_error *error, semdns_status code, const char *message);

@@ -1,6 +1,7 @@
 /// Resolver, scratch and the cascade. The hot path is one atomic load, the kernel, and copying the
 /// pointers that the artifact has prepared.
 #include "kernels/accept.h"
+#include "runtime/exec/encoder.h"
 #include "runtime/exec/portable.h"
 #include "runtime/resolve/artifact.h"
 
@@ -27,7 +28,7 @@ struct semdns_scratch {
   uint8_t *work;
   uint64_t workSize;
   bool onHeap;
-  semdns_kernel_scratch kernel;
+  semdns::resolve::Work memory;
 };
 
 namespace {
@@ -61,7 +62,7 @@ semdns_status follow(semdns_scratch *scratch) {
   semdns_artifact_release(scratch->artifact);
   scratch->artifact = artifact;
   scratch->epoch = epoch;
-  semdns::resolve::layOut(*artifact, scratch->work, scratch->kernel);
+  semdns::resolve::layOut(*artifact, scratch->work, scratch->memory);
   return SEMDNS_OK;
 }
 
@@ -81,8 +82,48 @@ uint32_t firstLeaf(const semdns_artifact &a) {
   return zone;
 }
 
+/// Scores and weights of the classes as the stage that decides has left them.
+struct Ranking {
+  const int32_t *scores;   ///< [classes]; null: no candidates
+  const uint32_t *weights; ///< [classes]
+  uint32_t total;
+};
+
+bool related(const semdns_artifact &a, uint32_t x, uint32_t y) {
+  return x <= y ? y < a.zones[x].subtree_end : x < a.zones[y].subtree_end;
+}
+
+/// Adds the zones of the best classes to zones[0, count) until there are `wanted`: each apart from
+/// those before it, that is neither the same zone nor an ancestor or descendant (the root, which
+/// only ever is the first, does not count as an ancestor here), with its own confidence. Zones
+/// without any confidence are no candidates. Returns how many there are.
+uint32_t addCandidates(const semdns_artifact &a, const Ranking &ranking, uint32_t wanted,
+                       semdns_zone_ref *zones, uint32_t count) {
+  const uk_acceptance acceptance = uk_acceptance_of(a.tables.clsf);
+  while (ranking.scores && count < wanted) {
+    uint32_t best = SEMDNS_NONE;
+    for (uint32_t k = acceptance.root_class; k < acceptance.class_count; ++k) {
+      if (best != SEMDNS_NONE && ranking.scores[k] <= ranking.scores[best])
+        continue;
+      bool apart = true;
+      for (uint32_t i = 0; i < count; ++i)
+        apart &= !zones[i].index || !related(a, zones[i].index, acceptance.class_zone[k]);
+      if (apart)
+        best = k;
+    }
+    if (best == SEMDNS_NONE)
+      break;
+    const uint32_t zone = acceptance.class_zone[best];
+    const uint32_t confidence = uk_confidence(&acceptance, ranking.weights, ranking.total, zone);
+    if (!confidence)
+      break;
+    setZone(a, zone, confidence, zones[count++]);
+  }
+  return count;
+}
+
 void fill(const semdns_artifact &a, const semdns_kernel_answer &k, uint32_t status, uint32_t reason,
-          uint32_t topK, semdns_answer &out) {
+          const Ranking &ranking, uint32_t topK, semdns_answer &out) {
   out.status = status;
   out.reason = reason;
   out.retryable = status == SEMDNS_TIMEOUT;
@@ -102,14 +143,10 @@ void fill(const semdns_artifact &a, const semdns_kernel_answer &k, uint32_t stat
     setZone(a, firstLeaf(a), 0, out.best);
 
   out.zones[0] = out.zone;
-  out.zone_count = 1;
-  // Without evidence the classes' weights are the bias's alone: no candidates, no lead.
-  const bool evidence = !(k.flags & SEMDNS_KERNEL_NO_EVIDENCE);
-  if (!evidence)
+  out.zone_count = addCandidates(a, ranking, topK, out.zones, 1);
+  // Without evidence the classes' weights are the bias's alone: no lead.
+  if (k.flags & SEMDNS_KERNEL_NO_EVIDENCE)
     out.margin = 0;
-  for (uint32_t i = 0; evidence && i < k.top_count && out.zone_count < topK; ++i)
-    if (k.top_zone[i] != k.zone)
-      setZone(a, k.top_zone[i], k.top_confidence[i], out.zones[out.zone_count++]);
 
   out.chain_count = 0;
   for (uint32_t zone = k.zone;; zone = a.zones[zone].parent) {
@@ -144,20 +181,107 @@ uint32_t reasonOf(const semdns_kernel_answer &k, uint32_t stages) {
 
 struct Request {
   semdns_kernel_query kernel;
+  uint32_t stages; ///< of the query's mask those that the artifact has
   uint32_t topK;
 };
 
 Request request(const semdns_artifact &a, const semdns_query &q) {
   Request r{};
   r.topK = q.top_k < 1 ? 1 : q.top_k > SEMDNS_TOP_MAX ? SEMDNS_TOP_MAX : q.top_k;
+  r.stages = (q.stages ? q.stages : SEMDNS_STAGES_ALL) & a.stages;
   r.kernel.size = sizeof r.kernel;
-  r.kernel.stages = (q.stages ? q.stages : SEMDNS_STAGES_ALL) & a.stages;
-  r.kernel.top_k = r.topK;
+  r.kernel.stages = r.stages & ~SEMDNS_STAGE_ENCODER;
+  r.kernel.top_k = 1;
   r.kernel.text = reinterpret_cast<const uint8_t *>(q.text);
   r.kernel.text_size = q.text_size;
   r.kernel.context = reinterpret_cast<const uint8_t *>(q.context);
   r.kernel.context_size = q.context_size;
   return r;
+}
+
+// ---- The cascade --------------------------------------------------------------------------------
+
+const semdns_clsf_header &clsfOf(const semdns_artifact &a) {
+  return *reinterpret_cast<const semdns_clsf_header *>(a.tables.clsf);
+}
+
+/// What stage 2's guards make of its answer where there is a stage 3 to ask.
+enum class Guard { Ask, Answer, Reject };
+Guard guardOf(const semdns_artifact &a, const semdns_kernel_answer &k) {
+  const semdns_clsf_header &clsf = clsfOf(a);
+  return k.best_confidence >= clsf.guard_confidence && k.odds >= clsf.guard_odds ? Guard::Answer
+         : k.odds < clsf.reject_odds                                             ? Guard::Reject
+                                                                                 : Guard::Ask;
+}
+
+void answerRoot(semdns_kernel_answer &k) {
+  k.zone = 0;
+  k.confidence = 65536;
+}
+
+/// Stage 3 on top of stage 2's answer `k`, whose scores are in the scratch; false, with `k` as it
+/// was, where the text has no token.
+bool encodeAndDecide(const semdns_scratch &scratch, const semdns_kernel_query &query,
+                     semdns_kernel_answer &k) {
+  const semdns_artifact &a = *scratch.artifact;
+  semdns::exec::Encoded encoded;
+  if (!k.word_count ||
+      !semdns::exec::encodeQuery(a.encoder, a.wpce, a.encode, query, scratch.memory.arena,
+                                 scratch.memory.head.query, encoded))
+    return false;
+  k.flags |= encoded.flags;
+  semdns::exec::decideEncoded(a.tables.clsf, a.head, encoded.peak, scratch.memory.kernel.scores, 1,
+                              scratch.memory.head, k);
+  return true;
+}
+
+Ranking rankingOf(const semdns_scratch &scratch, const semdns_kernel_answer &k) {
+  if (k.stage == SEMDNS_KERNEL_STAGE_ENCODER)
+    return {scratch.memory.head.scores, scratch.memory.head.weights, k.total_weight};
+  if (k.stage == SEMDNS_KERNEL_STAGE_EMBEDDING)
+    return {scratch.memory.kernel.scores, scratch.memory.kernel.weights, k.total_weight};
+  return {nullptr, nullptr, 0};
+}
+
+/// The caller's clock leaves room for stage 3.
+bool encoderInTime(const semdns_artifact &a, const semdns_query &q) {
+  if (!q.deadline)
+    return true;
+  const uint64_t cost = uint64_t(a.encoder.header->token_cost) * a.encoder.header->max_tokens;
+  return q.now < q.deadline && q.deadline - q.now >= cost;
+}
+
+/// Runs the stages; false when time is up before the only stage that may answer.
+bool cascade(const semdns_scratch &scratch, const semdns_query &query, Request &r,
+             semdns_kernel_answer &k) {
+  const semdns_artifact &a = *scratch.artifact;
+  const bool asks = r.stages & SEMDNS_STAGE_ENCODER, inTime = asks && encoderInTime(a, query);
+  const bool stageTwo = r.stages & SEMDNS_STAGE_EMBEDDING;
+  if (asks && !inTime && !stageTwo && !(r.stages & SEMDNS_STAGE_KEYWORD))
+    return false;
+  if (inTime) // stage 3 looks at stage 2's scores even where stage 2 may not answer
+    r.kernel.stages |= SEMDNS_STAGE_EMBEDDING;
+  a.kernel.route(&a.tables, &r.kernel, &scratch.memory.kernel, &k);
+  if (!inTime || k.stage == SEMDNS_KERNEL_STAGE_KEYWORD)
+    return true;
+  if (stageTwo && k.stage == SEMDNS_KERNEL_STAGE_EMBEDDING)
+    switch (guardOf(a, k)) {
+    case Guard::Answer:
+      k.zone = k.best_zone;
+      k.confidence = k.best_confidence;
+      return true;
+    case Guard::Reject:
+      answerRoot(k);
+      return true;
+    case Guard::Ask:
+      break;
+    }
+  if (!encodeAndDecide(scratch, r.kernel, k) && !stageTwo) {
+    answerRoot(k);
+    k.stage = SEMDNS_KERNEL_STAGE_NONE;
+    k.flags |= SEMDNS_KERNEL_NO_EVIDENCE;
+  }
+  return true;
 }
 
 bool valid(const semdns_query &query) {
@@ -172,19 +296,18 @@ semdns_status resolveOne(semdns_scratch *scratch, const semdns_query &query,
   if (!valid(query) || answer.size < sizeof answer)
     return SEMDNS_ERROR_ARGUMENT;
   semdns_kernel_answer k;
-  if (query.deadline && query.now > query.deadline) {
+  Request r = request(a, query);
+  if ((query.deadline && query.now > query.deadline) || !cascade(*scratch, query, r, k)) {
     memset(&k, 0, sizeof k);
     k.confidence = 65536;
-    fill(a, k, SEMDNS_TIMEOUT, SEMDNS_REASON_DEADLINE, 1, answer);
+    fill(a, k, SEMDNS_TIMEOUT, SEMDNS_REASON_DEADLINE, {nullptr, nullptr, 0}, 1, answer);
     return SEMDNS_OK;
   }
-  const Request r = request(a, query);
-  a.kernel.route(&a.tables, &r.kernel, &scratch->kernel, &k);
   const bool nothing = k.stage == SEMDNS_KERNEL_STAGE_NONE && !k.hit_count;
   const uint32_t status = nothing                 ? SEMDNS_NOZONE
                           : k.zone == k.best_zone ? SEMDNS_ROUTED
                                                   : SEMDNS_FALLBACK;
-  fill(a, k, status, reasonOf(k, r.kernel.stages), r.topK, answer);
+  fill(a, k, status, reasonOf(k, r.stages), rankingOf(*scratch, k), r.topK, answer);
   return SEMDNS_OK;
 }
 
@@ -195,7 +318,7 @@ uint32_t shareOf(const semdns_artifact &a, const uint32_t *weights, uint32_t tot
   return uk_confidence(&acceptance, weights, total, zone);
 }
 
-/// The best zone and its ancestors, with the confidences that the weights in the scratch give.
+/// The best zone and its ancestors, with the confidences that `weights` give.
 void chainOf(const semdns_artifact &a, const semdns_kernel_answer &k, const uint32_t *weights,
              semdns_stage_evidence &out) {
   out.odds = k.odds;
@@ -209,28 +332,29 @@ void chainOf(const semdns_artifact &a, const semdns_kernel_answer &k, const uint
   }
 }
 
-void candidatesOf(const semdns_artifact &a, const semdns_kernel_answer &k, semdns_evidence &out) {
-  out.candidate_count = k.top_count;
-  for (uint32_t i = 0; i < k.top_count; ++i)
-    setZone(a, k.top_zone[i], k.top_confidence[i], out.candidates[i]);
+/// The best zone, then others apart from it.
+void candidatesOf(const semdns_artifact &a, const semdns_kernel_answer &k, const Ranking &ranking,
+                  uint32_t topK, semdns_evidence &out) {
+  setZone(a, k.best_zone, k.best_confidence, out.candidates[0]);
+  out.candidate_count = addCandidates(a, ranking, topK, out.candidates, 1);
 }
 
-void measureOne(semdns_scratch *scratch, const semdns_query &query, semdns_evidence &out) {
-  const semdns_artifact &a = *scratch->artifact;
+void measureOne(const semdns_scratch &scratch, const semdns_query &query, semdns_evidence &out) {
+  const semdns_artifact &a = *scratch.artifact;
+  const semdns_kernel_scratch &memory = scratch.memory.kernel;
   const uint32_t size = out.size;
   memset(&out, 0, sizeof out);
   out.size = size;
   Request r = request(a, query);
-  const uint32_t stages = r.kernel.stages;
   semdns_kernel_answer k;
   const auto run = [&](uint32_t stage) {
     r.kernel.stages = stage;
-    semdns::exec::routePortable(&a.tables, &r.kernel, &scratch->kernel, &k);
+    a.kernel.route(&a.tables, &r.kernel, &memory, &k);
     out.flags |= k.flags & (SEMDNS_KERNEL_TRUNCATED | SEMDNS_KERNEL_REPAIRED);
   };
   out.flags = SEMDNS_EVIDENCE_NONE;
   out.keyword.odds = out.embedding.odds = out.encoder.odds = INT32_MAX;
-  if (stages & SEMDNS_STAGE_KEYWORD) {
+  if (r.stages & SEMDNS_STAGE_KEYWORD) {
     run(SEMDNS_STAGE_KEYWORD);
     if (k.hit_count) {
       const auto &keyw = *reinterpret_cast<const semdns_keyw_header *>(a.tables.keyw);
@@ -245,19 +369,27 @@ void measureOne(semdns_scratch *scratch, const semdns_query &query, semdns_evide
         if (!zone)
           break;
       }
-      out.candidate_count = 1;
       setZone(a, k.best_zone, keyw.confidence, out.candidates[0]);
+      out.candidate_count = 1;
     }
   }
-  if (stages & SEMDNS_STAGE_EMBEDDING) {
-    run(SEMDNS_STAGE_EMBEDDING);
-    chainOf(a, k, scratch->kernel.weights, out.embedding);
+  if (!(r.stages & (SEMDNS_STAGE_EMBEDDING | SEMDNS_STAGE_ENCODER)))
+    return;
+  run(SEMDNS_STAGE_EMBEDDING);
+  if (r.stages & SEMDNS_STAGE_EMBEDDING) {
+    chainOf(a, k, memory.weights, out.embedding);
     if (k.row_count) {
       out.flags &= ~SEMDNS_EVIDENCE_NONE;
       out.embedding.stage = SEMDNS_STAGE_EMBEDDING;
-      candidatesOf(a, k, out);
+      candidatesOf(a, k, rankingOf(scratch, k), r.topK, out);
     }
   }
+  if (!(r.stages & SEMDNS_STAGE_ENCODER) || !encodeAndDecide(scratch, r.kernel, k))
+    return;
+  out.flags |= SEMDNS_EVIDENCE_ENCODER | (k.flags & SEMDNS_KERNEL_TRUNCATED);
+  out.encoder.stage = SEMDNS_STAGE_ENCODER;
+  chainOf(a, k, scratch.memory.head.weights, out.encoder);
+  candidatesOf(a, k, rankingOf(scratch, k), r.topK, out);
 }
 
 /// Common checks of every call; the scratch holds the current artifact afterwards.
@@ -271,21 +403,28 @@ semdns_status enter(semdns_resolver *resolver, semdns_scratch *scratch) {
 
 // ---- Explaining ---------------------------------------------------------------------------------
 
-/// Time of one run of the kernel with these stages: the best of a few, since a person looks at it.
-uint64_t timeStages(const semdns_scratch &scratch, semdns_kernel_query query, uint32_t stages) {
-  query.stages = stages;
+/// Time of one run of `work`: the best of `rounds`, since a person looks at it.
+template <typename Run> uint64_t timeOf(int rounds, Run work) {
   uint64_t best = UINT64_MAX;
-  for (int i = 0; i < 5; ++i) {
-    semdns_kernel_answer k;
+  for (int i = 0; i < rounds; ++i) {
     timespec begin, end;
     clock_gettime(CLOCK_MONOTONIC, &begin);
-    scratch.artifact->kernel.route(&scratch.artifact->tables, &query, &scratch.kernel, &k);
+    work();
     clock_gettime(CLOCK_MONOTONIC, &end);
     const uint64_t ns = static_cast<uint64_t>(end.tv_sec - begin.tv_sec) * 1000000000u +
                         static_cast<uint64_t>(end.tv_nsec) - static_cast<uint64_t>(begin.tv_nsec);
     best = ns < best ? ns : best;
   }
   return best;
+}
+
+/// Time of one run of the kernel with these stages.
+uint64_t timeStages(const semdns_scratch &scratch, semdns_kernel_query query, uint32_t stages) {
+  query.stages = stages;
+  return timeOf(5, [&] {
+    semdns_kernel_answer k;
+    scratch.artifact->kernel.route(&scratch.artifact->tables, &query, &scratch.memory.kernel, &k);
+  });
 }
 
 struct Explainer {
@@ -329,7 +468,7 @@ struct Explainer {
     uint32_t count = 0;
     uint64_t total = 0;
     for (uint32_t i = 0; i < k.hit_count; ++i) {
-      const semdns_term &term = terms[scratch.kernel.hits[i]];
+      const semdns_term &term = terms[scratch.memory.kernel.hits[i]];
       total += term.weight;
       uint32_t at = 0;
       while (at < count && voted[at].zone != term.zone)
@@ -355,7 +494,7 @@ struct Explainer {
     for (uint32_t v = 0; v < count; ++v) {
       const bool winner = v == 0;
       for (uint32_t i = 0; i < k.hit_count; ++i) {
-        const semdns_term &term = terms[scratch.kernel.hits[i]];
+        const semdns_term &term = terms[scratch.memory.kernel.hits[i]];
         if (term.zone == voted[v].zone)
           say("%s'%.*s' +%u", detail[0] ? ", " : "", static_cast<int>(term.text_size),
               texts + term.text_offset, term.weight);
@@ -368,23 +507,68 @@ struct Explainer {
     }
   }
 
-  /// The best guess and each zone climbed to. `k` is the answer of stage 2 alone, whose class
-  /// weights are still in the scratch.
-  void embedding(const semdns_kernel_answer &k, uint64_t ns) {
-    say("%u words, %u of %u features known, margin %.3f", k.word_count, k.row_count,
-        k.feature_count, k.margin / 65536.0);
-    const bool evidence = k.stage == SEMDNS_KERNEL_STAGE_EMBEDDING;
-    const uint32_t *thresholds = uk_acceptance_of(a.tables.clsf).threshold;
-    for (uint32_t zone = k.best_zone;; zone = a.zones[zone].parent) {
-      const bool accepted = evidence ? zone == k.zone : zone == 0;
-      if (!evidence && accepted)
-        say("%sno known feature: the root answers", detail[0] ? "; " : "");
-      step(SEMDNS_STAGE_EMBEDDING, zone, shareOf(a, scratch.kernel.weights, k.total_weight, zone),
-           thresholds[zone], accepted, ns);
+  /// The best guess and each zone climbed to, by the thresholds of a stage. `k` is the answer of
+  /// that stage, whose class weights are still in the scratch.
+  void climb(uint32_t stage, const semdns_kernel_answer &k, const uint32_t *weights,
+             const uint32_t *thresholds, int32_t rootOdds, uint64_t ns) {
+    const bool rejected = k.odds < rootOdds;
+    for (uint32_t zone = k.best_zone;; zone = rejected ? 0 : a.zones[zone].parent) {
+      const bool accepted = zone == k.zone;
+      if (rejected && zone)
+        say("; odds %+.2f below %+.2f: the root's own", k.odds / 256.0, rootOdds / 256.0);
+      step(stage, zone, shareOf(a, weights, k.total_weight, zone), thresholds[zone], accepted, ns);
       ns = 0;
       if (accepted || !zone)
         break;
     }
+  }
+
+  /// `k` is the answer of stage 2 alone; `guarded`: stage 3 stands behind it, `guard` says when.
+  void embedding(const semdns_kernel_answer &k, bool guarded, Guard guard, uint64_t ns) {
+    const uint32_t *weights = scratch.memory.kernel.weights;
+    say("%u words, %u of %u features known, margin %.3f", k.word_count, k.row_count,
+        k.feature_count, k.margin / 65536.0);
+    if (k.odds != INT32_MAX)
+      say(", odds %+.2f", k.odds / 256.0);
+    const uint32_t share = shareOf(a, weights, k.total_weight, k.best_zone);
+    const semdns_clsf_header &clsf = clsfOf(a);
+    if (k.stage != SEMDNS_KERNEL_STAGE_EMBEDDING) {
+      const uint32_t threshold = uk_acceptance_of(a.tables.clsf).threshold[k.best_zone];
+      if (k.best_zone)
+        step(SEMDNS_STAGE_EMBEDDING, k.best_zone, share, threshold, false, ns);
+      say("%sno known feature: %s", detail[0] ? "; " : "",
+          guarded ? "stage 3 is asked" : "the root answers");
+      step(SEMDNS_STAGE_EMBEDDING, 0, 65536, 0, !guarded, k.best_zone ? 0 : ns);
+    } else if (guarded) {
+      if (guard == Guard::Answer) {
+        say("; guard passed");
+      } else if (guard == Guard::Reject) {
+        say("; guard: odds below %+.2f, the root's own", clsf.reject_odds / 256.0);
+      } else {
+        say("; guard: stage 3 is asked");
+        if (share >= clsf.guard_confidence)
+          say(", odds below %+.2f", clsf.guard_odds / 256.0);
+      }
+      const uint32_t needs =
+          clsf.guard_confidence == SEMDNS_GUARD_NEVER ? UINT32_MAX : clsf.guard_confidence;
+      step(SEMDNS_STAGE_EMBEDDING, k.best_zone, share, needs, guard == Guard::Answer, ns);
+      if (guard == Guard::Reject)
+        step(SEMDNS_STAGE_EMBEDDING, 0, 65536, 0, true, 0);
+    } else {
+      climb(SEMDNS_STAGE_EMBEDDING, k, weights, uk_acceptance_of(a.tables.clsf).threshold,
+            clsf.root_odds, ns);
+    }
+  }
+
+  /// `k` is stage 3's answer.
+  void encoder(const semdns_kernel_answer &k, uint64_t ns) {
+    const auto &head = *reinterpret_cast<const semdns_head_header *>(a.head);
+    say("margin %.3f", k.margin / 65536.0);
+    if (k.odds != INT32_MAX)
+      say(", odds %+.2f", k.odds / 256.0);
+    climb(SEMDNS_STAGE_ENCODER, k, scratch.memory.head.weights,
+          reinterpret_cast<const uint32_t *>(a.head + head.zone_threshold_offset), head.root_odds,
+          ns);
   }
 };
 
@@ -523,7 +707,7 @@ semdns_status semdns_measure(semdns_resolver *resolver, semdns_scratch *scratch,
     return SEMDNS_ERROR_ARGUMENT;
   const semdns_status status = enter(resolver, scratch);
   if (status == SEMDNS_OK)
-    measureOne(scratch, *query, *evidence);
+    measureOne(*scratch, *query, *evidence);
   return status;
 }
 
@@ -541,24 +725,41 @@ semdns_status semdns_explain(semdns_resolver *resolver, semdns_scratch *scratch,
   const semdns_artifact &a = *scratch->artifact;
   Request r = request(a, *query);
   Explainer explainer{*scratch, a, fn, user, {}};
-  const uint32_t stages = r.kernel.stages;
-  uint64_t keywordTime = 0;
-  if (stages & SEMDNS_STAGE_KEYWORD) {
-    keywordTime = timeStages(*scratch, r.kernel, SEMDNS_STAGE_KEYWORD);
-    // The portable kernel leaves hits and weights where the contract of kernel.h says.
-    semdns_kernel_answer k;
-    r.kernel.stages = SEMDNS_STAGE_KEYWORD;
-    semdns::exec::routePortable(&a.tables, &r.kernel, &scratch->kernel, &k);
-    explainer.keywords(k, keywordTime);
+  semdns_kernel_answer k;
+  // The portable kernel leaves hits and weights where the contract of kernel.h says.
+  const auto run = [&](uint32_t stage) {
+    const uint64_t ns = timeStages(*scratch, r.kernel, stage);
+    r.kernel.stages = stage;
+    semdns::exec::routePortable(&a.tables, &r.kernel, &scratch->memory.kernel, &k);
+    return ns;
+  };
+  if (r.stages & SEMDNS_STAGE_KEYWORD) {
+    const uint64_t ns = run(SEMDNS_STAGE_KEYWORD);
+    explainer.keywords(k, ns);
     if (k.stage == SEMDNS_KERNEL_STAGE_KEYWORD)
       return SEMDNS_OK;
   }
-  if (stages & SEMDNS_STAGE_EMBEDDING) {
-    const uint64_t ns = timeStages(*scratch, r.kernel, SEMDNS_STAGE_EMBEDDING);
-    semdns_kernel_answer k;
-    r.kernel.stages = SEMDNS_STAGE_EMBEDDING;
-    semdns::exec::routePortable(&a.tables, &r.kernel, &scratch->kernel, &k);
-    explainer.embedding(k, ns);
+  const bool asks = (r.stages & SEMDNS_STAGE_ENCODER) && encoderInTime(a, *query);
+  if (!asks && !(r.stages & SEMDNS_STAGE_EMBEDDING))
+    return SEMDNS_OK;
+  const uint64_t ns = run(SEMDNS_STAGE_EMBEDDING);
+  if (r.stages & SEMDNS_STAGE_EMBEDDING) {
+    const Guard guard = k.stage == SEMDNS_KERNEL_STAGE_EMBEDDING ? guardOf(a, k) : Guard::Ask;
+    explainer.embedding(k, asks, guard, ns);
+    if (guard != Guard::Ask)
+      return SEMDNS_OK;
+  }
+  if (asks) {
+    const semdns_kernel_answer two = k;
+    bool ran = false;
+    const uint64_t encoderTime = timeOf(2, [&] {
+      k = two;
+      ran = encodeAndDecide(*scratch, r.kernel, k);
+    });
+    if (ran)
+      explainer.encoder(k, encoderTime);
+    else if (r.stages & SEMDNS_STAGE_EMBEDDING)
+      explainer.embedding(two, false, Guard::Ask, 0); // no token: stage 2 decides after all
   }
   return SEMDNS_OK;
 }
