@@ -69,6 +69,8 @@ llvm::Error checkKernelElf(llvm::StringRef bytes) {
         return fail("undefined symbol '" + *name + "'");
       if (*name == "semdns_kernel_route" && symbol.getType() == STT_FUNC)
         route = true;
+      else if (*name == "semdns_kernel_encode" && symbol.getType() == STT_FUNC)
+        continue;
       else if (*name == "semdns_kernel_info" && symbol.getType() == STT_OBJECT &&
                symbol.st_size == sizeof(semdns_kernel_info_t))
         info = true;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "lib/passes/target/isa.h"
+#include "semdns/format/encoder.h"
 #include "semdns/kernel.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -13,11 +14,14 @@
 
 namespace semdns::codegen {
 
-/// What a kernel is compiled for. `info.size`, `info.abi` and `info.isa` are filled in by the code
-/// generator; the rest must state the artifact that the kernel will lie in.
+/// What a kernel is compiled for. `info.size`, `info.abi`, `info.isa` and `info.encoder` are filled
+/// in by the code generator; the rest must state the artifact that the kernel will lie in.
 struct KernelSpec {
   semdns_isa isa = SEMDNS_ISA_X86_64_V2;
   semdns_kernel_info_t info = {};
+  /// The header of the artifact's ENCM section; null without one. Not owned. It is compiled in:
+  /// semdns_kernel_encode is for this shape alone, and info.encoder says so.
+  const semdns_encm_header *encoder = nullptr;
 };
 
 /// Looks inside a compilation. Every member may be empty.
@@ -44,8 +48,9 @@ llvm::Expected<std::string> compileKernel(mlir::ModuleOp routeModule, const Kern
                                           const DumpOptions *options = nullptr);
 
 /// The same kernel as a relocatable object for services that forbid loading code at run time. Its
-/// symbols are semdns_kernel_route_SUFFIX and semdns_kernel_info_SUFFIX, where SUFFIX is the
-/// level's name with every character that C does not allow replaced by `_`: x86_64_v4_vnni.
+/// symbols are semdns_kernel_route_SUFFIX, semdns_kernel_info_SUFFIX and, with an encoder,
+/// semdns_kernel_encode_SUFFIX, where SUFFIX is the level's name with every character that C does
+/// not allow replaced by `_`: x86_64_v4_vnni.
 llvm::Expected<std::string> emitObject(mlir::ModuleOp routeModule, const KernelSpec &spec,
                                        const DumpOptions *options = nullptr);
 
@@ -64,9 +69,10 @@ llvm::Expected<std::string> ptxasVersion();
 std::string makeGpuSection(unsigned target, const semdns_kernel_info_t &info,
                            llvm::StringRef image);
 
-/// Checks what the runtime's loader will insist on: ET_DYN for x86-64, exactly the two exported
-/// symbols, nothing undefined, no DT_NEEDED, relocations only RELATIVE, no segment both writable
-/// and executable. compileKernel has done so already.
+/// Checks what the runtime's loader will insist on: ET_DYN for x86-64, exactly the exported symbols
+/// of include/semdns/kernel.h (semdns_kernel_encode may be missing), nothing undefined, no
+/// DT_NEEDED, relocations only RELATIVE, no segment both writable and executable. compileKernel has
+/// done so already.
 llvm::Error checkKernelElf(llvm::StringRef bytes);
 
 } // namespace semdns::codegen

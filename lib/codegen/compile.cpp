@@ -1,11 +1,13 @@
 #include "dialects/route/route.h"
 #include "lib/codegen/codegen.h"
 #include "lib/codegen/dumps.h"
+#include "lib/codegen/encode.h"
 #include "lib/codegen/link.h"
 #include "lib/codegen/micro_kernels.h"
 #include "lib/passes/gpu/passes.h"
 #include "lib/passes/passes.h"
 #include "lib/passes/target/passes.h"
+#include "runtime/artifact/encoder.h"
 
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Dialect/All.h"
@@ -28,6 +30,7 @@ namespace semdns::codegen {
 namespace {
 
 constexpr llvm::StringLiteral kRoute = "semdns_kernel_route";
+constexpr llvm::StringLiteral kEncode = "semdns_kernel_encode";
 constexpr llvm::StringLiteral kInfo = "semdns_kernel_info";
 constexpr llvm::StringLiteral kBody = "semdns_route_body";
 
@@ -59,6 +62,7 @@ void addInfo(llvm::Module &module, const KernelSpec &spec) {
   info.size = sizeof info;
   info.abi = SEMDNS_KERNEL_ABI;
   info.isa = spec.isa;
+  info.encoder = spec.encoder ? artifact::encoderShapeId(*spec.encoder) : 0;
   uint32_t words[sizeof info / sizeof(uint32_t)];
   std::memcpy(words, &info, sizeof info);
   auto *data = llvm::ConstantDataArray::get(module.getContext(), llvm::ArrayRef<uint32_t>(words));
@@ -66,6 +70,8 @@ void addInfo(llvm::Module &module, const KernelSpec &spec) {
                                           llvm::GlobalValue::ExternalLinkage, data, kInfo);
   global->setAlignment(llvm::Align(64));
 }
+
+bool isExported(const llvm::Function &f) { return f.getName() == kRoute || f.getName() == kEncode; }
 
 /// What holds for every function of a kernel. LLVM inlines only between functions that agree.
 void setFunctionAttributes(llvm::Module &module, const target::IsaTraits &isa) {
@@ -80,7 +86,7 @@ void setFunctionAttributes(llvm::Module &module, const target::IsaTraits &isa) {
     f.setDoesNotThrow();
     if (f.isDeclaration())
       continue;
-    bool exported = f.getName() == kRoute;
+    bool exported = isExported(f);
     f.setLinkage(exported ? llvm::GlobalValue::ExternalLinkage
                           : llvm::GlobalValue::InternalLinkage);
     f.setVisibility(llvm::GlobalValue::DefaultVisibility);
@@ -100,7 +106,7 @@ void setFunctionAttributes(llvm::Module &module, const target::IsaTraits &isa) {
 /// Nothing may be left to call: neither a micro-kernel that was not inlined nor the C library.
 llvm::Error checkNoCalls(const llvm::Module &module) {
   for (const llvm::Function &f : module) {
-    if (f.isIntrinsic() || f.getName() == kRoute)
+    if (f.isIntrinsic() || isExported(f))
       continue;
     if (!f.isDeclaration())
       return fail("'" + f.getName() + "' was not inlined into the kernel");
@@ -166,6 +172,16 @@ makeModule(mlir::ModuleOp routeModule, const KernelSpec &spec, const target::Isa
       return fail("semdns_route_body does not have the arguments that kernels/entry.cpp passes");
     if (llvm::Linker::linkModules(*module, std::move(*kernels)))
       return fail("the micro-kernels and the routing program do not fit together");
+    if (spec.encoder) {
+      auto encode = loadEncodeKernel(llvmContext);
+      if (!encode)
+        return encode.takeError();
+      (*encode)->setDataLayout(machine.createDataLayout());
+      (*encode)->setTargetTriple(machine.getTargetTriple());
+      defineEncode(**encode, isa, *spec.encoder);
+      if (llvm::Linker::linkModules(*module, std::move(*encode)))
+        return fail("the encoder's micro-kernel and the routing program do not fit together");
+    }
     module->setSourceFileName("semdns");
     addInfo(*module, spec);
     setFunctionAttributes(*module, isa);
@@ -234,7 +250,7 @@ llvm::Expected<const target::IsaTraits *> traitsOf(const KernelSpec &spec) {
   return fail("this version does not compile for level " + llvm::Twine(unsigned(spec.isa)));
 }
 
-/// A program as an object file for one level, both symbols ending in `suffix`; empty when
+/// A program as an object file for one level, its symbols ending in `suffix`; empty when
 /// options->stopAfter asked for an earlier end.
 llvm::Expected<std::string> compileObject(mlir::ModuleOp routeModule, const KernelSpec &spec,
                                           const target::IsaTraits &isa, const std::string &suffix,
@@ -249,6 +265,8 @@ llvm::Expected<std::string> compileObject(mlir::ModuleOp routeModule, const Kern
   if (!*module)
     return std::string();
   (*module)->getFunction(kRoute)->setName(kRoute + suffix);
+  if (llvm::Function *encode = (*module)->getFunction(kEncode))
+    encode->setName(kEncode + suffix);
   (*module)->getGlobalVariable(kInfo)->setName(kInfo + suffix);
   return makeObject(**module, **machine, options);
 }

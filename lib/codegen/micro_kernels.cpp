@@ -7,15 +7,17 @@
 namespace semdns::codegen {
 namespace {
 
-const unsigned char kBitcode[] = {
-#include "lib/codegen/micro_kernels.inc"
+const unsigned char kEntry[] = {
+#include "lib/codegen/entry.inc"
+};
+const unsigned char kEncodeEntry[] = {
+#include "lib/codegen/encode_entry.inc"
 };
 
-} // namespace
-
-llvm::Expected<std::unique_ptr<llvm::Module>> loadMicroKernels(llvm::LLVMContext &context) {
-  llvm::StringRef bytes(reinterpret_cast<const char *>(kBitcode), sizeof kBitcode);
-  auto module = llvm::parseBitcodeFile(llvm::MemoryBufferRef(bytes, "micro-kernels"), context);
+llvm::Expected<std::unique_ptr<llvm::Module>> load(llvm::ArrayRef<unsigned char> bitcode,
+                                                   llvm::LLVMContext &context) {
+  auto module = llvm::parseBitcodeFile(
+      llvm::MemoryBufferRef(llvm::toStringRef(bitcode), "micro-kernels"), context);
   if (!module)
     return module.takeError();
   (*module)->setSourceFileName("semdns");
@@ -32,10 +34,20 @@ llvm::Expected<std::unique_ptr<llvm::Module>> loadMicroKernels(llvm::LLVMContext
          {llvm::Attribute::NoInline, llvm::Attribute::OptimizeNone, llvm::Attribute::UWTable,
           llvm::Attribute::InlineHint, llvm::Attribute::MustProgress})
       f.removeFnAttr(kind);
-    if (!f.isDeclaration() && f.getName() != "semdns_kernel_route")
+    if (!f.isDeclaration() && !f.getName().starts_with("semdns_kernel_"))
       f.addFnAttr(llvm::Attribute::AlwaysInline);
   }
   return std::move(*module);
+}
+
+} // namespace
+
+llvm::Expected<std::unique_ptr<llvm::Module>> loadMicroKernels(llvm::LLVMContext &context) {
+  return load(kEntry, context);
+}
+
+llvm::Expected<std::unique_ptr<llvm::Module>> loadEncodeKernel(llvm::LLVMContext &context) {
+  return load(kEncodeEntry, context);
 }
 
 } // namespace semdns::codegen

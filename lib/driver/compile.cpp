@@ -104,6 +104,7 @@ bool compileKernels(const spec::ZoneTree &tree, const pack::RoutingModel &model,
     return true;
 
   codegen::KernelSpec spec;
+  spec.encoder = options.encoder;
   spec.info.layout = options.layout;
   spec.info.dim = pack::packedDim(model.embedding);
   spec.info.class_count = static_cast<uint32_t>(model.classZone.size());

@@ -4,6 +4,7 @@
 #include "lib/pack/model.h"
 #include "lib/spec/tree.h"
 #include "lib/support/diagnostics.h"
+#include "semdns/format/encoder.h"
 
 #include <functional>
 #include <string>
@@ -22,6 +23,7 @@ struct CompileOptions {
   uint64_t serial = 1;
   uint32_t layout = 1;              ///< CENT's
   uint32_t bucketCount = 1;         ///< TOKV's
+  const semdns_encm_header *encoder = nullptr; ///< of ENCM, where there is one; not owned
   std::vector<std::string> targets; ///< as checkTargets accepted them
   std::vector<std::string> cubins;  ///< "sm_90"
   std::string stopAfter; ///< zone, route, lowered, llvm: print that IR on stdout and stop
