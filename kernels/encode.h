@@ -436,24 +436,55 @@ UK_INLINE void uk_map(const semdns_encm_header *h, const uint8_t *layer,
   uk_multiply<T, G>(map, count);
 }
 
-template <uint32_t T, uint32_t G>
+/* The watcher of a layer that is not watched. */
+struct uk_unwatched {
+  void operator()(uint32_t, const float *, uint32_t) const {}
+};
+
+/* One layer. `watch` is called with the number of each linear map (0 attend, 1 output, 2 up, 3
+ * down), its input rows, and how many values a row has: lib/encoder/quantise.cpp looks. */
+template <uint32_t T, uint32_t G, typename Watch>
 UK_INLINE void uk_layer(const semdns_encm_header *h, const uint8_t *layer, uint8_t *arena,
-                        uint32_t count) {
+                        uint32_t count, Watch watch) {
   const uk_arena at = uk_encode_arena(h);
   const semdns_encm_layer l = semdns_encm_layer_of(h);
   float *state = (float *)(arena + at.state), *wide = (float *)(arena + at.wide);
   float *result = (float *)(arena + at.result);
+  watch(0, state, l.attend.in);
   uk_map<T, G>(h, layer, l.attend, state, wide, UK_NONE, arena, count);
   uk_attend(h, arena, count);
+  watch(1, result, l.output.in);
   uk_map<T, G>(h, layer, l.output, result, result, UK_NONE, arena, count);
   for (uint32_t t = 0; t < count; ++t)
     uk_norm(state + (uint64_t)t * h->width, result + (uint64_t)t * h->width,
             (const float *)(layer + l.attention_norm), h->width, h->epsilon);
+  watch(2, state, l.up.in);
   uk_map<T, G>(h, layer, l.up, state, wide, h->activation, arena, count);
+  watch(3, wide, l.down.in);
   uk_map<T, G>(h, layer, l.down, wide, result, UK_NONE, arena, count);
   for (uint32_t t = 0; t < count; ++t)
     uk_norm(state + (uint64_t)t * h->width, result + (uint64_t)t * h->width,
             (const float *)(layer + l.output_norm), h->width, h->epsilon);
+}
+
+/* The state that the first layer starts from. */
+UK_INLINE void uk_look_up(const semdns_encm_header *h, const uint8_t *encm, const uint32_t *ids,
+                          uint32_t count, uint8_t *arena) {
+  const uint32_t width = h->width;
+  float *state = (float *)(arena + uk_encode_arena(h).state);
+  const int8_t *words = (const int8_t *)(encm + h->words_offset);
+  const float *word_scales = (const float *)(encm + h->word_scales_offset);
+  const float *positions = (const float *)(encm + h->positions_offset);
+  for (uint32_t t = 0; t < count; ++t) {
+    const uint64_t id = ids[t] < h->vocabulary ? ids[t] : 0;
+    const int8_t *word = words + id * width;
+    float *row = state + (uint64_t)t * width;
+    for (uint32_t i = 0; i < width; i += UK_LANES)
+      *uk_at(row + i) =
+          __builtin_convertvector(*(const uk_bytes *)(word + i), uk_floats) * word_scales[id] +
+          *uk_at(positions + (uint64_t)t * width + i);
+    uk_norm(row, 0, (const float *)(encm + h->norm_offset), width, h->epsilon);
+  }
 }
 
 /* A semdns_kernel_encode_fn (semdns/kernel.h) whose header is a copy that may be a constant. */
@@ -471,29 +502,17 @@ UK_INLINE void uk_encode_tokens(const semdns_encm_header *h, const uint8_t *encm
     *peak = 0;
     return;
   }
-  const int8_t *words = (const int8_t *)(encm + h->words_offset);
-  const float *word_scales = (const float *)(encm + h->word_scales_offset);
-  const float *positions = (const float *)(encm + h->positions_offset);
-  for (uint32_t t = 0; t < count; ++t) {
-    const uint64_t id = ids[t] < h->vocabulary ? ids[t] : 0;
-    const int8_t *word = words + id * width;
-    float *row = state + (uint64_t)t * width;
-    for (uint32_t i = 0; i < width; i += UK_LANES)
-      *uk_at(row + i) =
-          __builtin_convertvector(*(const uk_bytes *)(word + i), uk_floats) * word_scales[id] +
-          *uk_at(positions + (uint64_t)t * width + i);
-    uk_norm(row, 0, (const float *)(encm + h->norm_offset), width, h->epsilon);
-  }
+  uk_look_up(h, encm, ids, count, arena);
   for (uint32_t i = 0; i < h->layer_count; ++i) {
     const uint8_t *layer = encm + h->layers_offset + i * h->layer_stride;
     if (uk_encode_target.groups > 1)
-      uk_layer<8, 2>(h, layer, arena, count);
+      uk_layer<8, 2>(h, layer, arena, count, uk_unwatched());
     else if (uk_encode_target.tokens >= 8)
-      uk_layer<8, 1>(h, layer, arena, count);
+      uk_layer<8, 1>(h, layer, arena, count, uk_unwatched());
     else if (uk_encode_target.tokens >= 4)
-      uk_layer<4, 1>(h, layer, arena, count);
+      uk_layer<4, 1>(h, layer, arena, count, uk_unwatched());
     else
-      uk_layer<2, 1>(h, layer, arena, count);
+      uk_layer<2, 1>(h, layer, arena, count, uk_unwatched());
   }
 
   /* Pooled into the first row, then to unit length and bytes in one step. */
