@@ -191,10 +191,9 @@ private:
     return sums;
   }
 
-  /// Scores of all classes.
-  std::vector<int64_t> scores(const std::vector<int64_t> &quantised) const {
-    const auto *vectors = arrayAt<int8_t>(s_.cent, cent_.vectors_offset);
-    uint32_t dim = cent_.dim, layout = cent_.layout;
+  /// Scores of all classes, whose vectors are in CENT's `layout`.
+  std::vector<int64_t> scores(const std::vector<int64_t> &quantised, const int8_t *vectors,
+                              uint32_t dim, uint32_t layout) const {
     std::vector<int64_t> result;
     for (uint32_t c = 0; c < clsf_.class_count; ++c) {
       uint32_t group = c / (16 * layout), block = c / 16 % layout, lane = c % 16;
@@ -203,17 +202,10 @@ private:
         size_t line = (size_t{group} * (dim / 4) + d / 4) * layout + block;
         score += quantised[d] * vectors[line * 64 + lane * 4 + d % 4];
       }
-      SEMDNS_BOUND(std::llabs(score) < INT64_C(1) << 24);
+      SEMDNS_BOUND(std::llabs(score) < INT64_C(1) << (dim > SEMDNS_MAX_DIM ? 25 : 24));
       result.push_back(score);
     }
     return result;
-  }
-
-  /// Lead of the best class of a zone over the root's own class, in 1/256 bit.
-  int64_t oddsOf(int64_t lead, int64_t gain, int64_t limit) const {
-    int64_t size = std::min<int64_t>(std::llabs(lead), limit) * gain;
-    SEMDNS_BOUND(size <= INT32_MAX);
-    return lead >= 0 ? size >> 16 : -(size >> 16);
   }
 
   uint32_t confidenceOf(uint32_t zone, const std::vector<int64_t> &weights, int64_t total) const {
@@ -245,17 +237,37 @@ private:
       }
     }
 
-    std::vector<int64_t> score = scores(quantised);
-    int64_t gain = std::min<int64_t>(int64_t{clsf_.gain} * magnitude / norm, (1 << 24) - 1);
+    score2_ =
+        scores(quantised, arrayAt<int8_t>(s_.cent, cent_.vectors_offset), cent_.dim, cent_.layout);
+    gain2_ = std::min<int64_t>(int64_t{clsf_.gain} * magnitude / norm, (1 << 24) - 1);
+    accept(score2_, gain2_, arrayAt<uint32_t>(s_.clsf, clsf_.zone_threshold_offset),
+           clsf_.root_odds);
+    if (answer_.row_count == 0) {
+      answer_.flags |= SEMDNS_KERNEL_NO_EVIDENCE;
+      answer_.zone = 0;
+      answer_.confidence = kOne;
+      return;
+    }
+    answer_.stage = SEMDNS_KERNEL_STAGE_EMBEDDING;
+  }
+
+  /// A difference of scores in 1/256 bit.
+  static int64_t distance(int64_t difference, int64_t gain) {
     int64_t limit = INT64_C(0x7fffffff) / std::max<int64_t>(gain, 1);
+    int64_t product = std::min(difference, limit) * gain;
+    SEMDNS_BOUND(product >= 0 && product <= INT32_MAX);
+    return product >> 16;
+  }
+
+  void accept(const std::vector<int64_t> &score, int64_t gain, const uint32_t *threshold,
+              int32_t rootOdds) {
     int64_t top = *std::max_element(score.begin(), score.end());
     const auto *exp2 = arrayAt<uint32_t>(s_.clsf, clsf_.exp2_offset);
     std::vector<int64_t> weights;
     int64_t total = 0;
     for (int64_t s : score) {
-      int64_t product = std::min(top - s, limit) * gain;
-      SEMDNS_BOUND(product >= 0 && product <= INT32_MAX);
-      int64_t x = product >> 16;
+      SEMDNS_BOUND(top - s <= INT32_MAX);
+      int64_t x = distance(top - s, gain);
       int64_t weight = x >> 8 > 16 ? 0 : exp2[x & 255] >> (x >> 8);
       SEMDNS_BOUND(weight <= kOne);
       weights.push_back(weight);
@@ -263,6 +275,7 @@ private:
     }
     SEMDNS_BOUND(total >= kOne && total <= INT64_C(1) << 30);
     answer_.total_weight = static_cast<uint32_t>(total);
+    answer_.gain = static_cast<uint32_t>(gain);
 
     const auto *classZone = arrayAt<uint32_t>(s_.clsf, clsf_.class_zone_offset);
     std::vector<uint32_t> ranking;
@@ -287,18 +300,12 @@ private:
     uint32_t zone = best == ranking.end() ? 0 : classZone[*best];
     answer_.best_zone = zone;
     answer_.best_confidence = confidenceOf(zone, weights, total);
-    answer_.gain = static_cast<uint32_t>(gain);
     answer_.odds = INT32_MAX;
-    if (clsf_.root_class == 1 && best != ranking.end())
-      answer_.odds = static_cast<int32_t>(oddsOf(score[*best] - score[0], gain, limit));
-    if (answer_.row_count == 0) {
-      answer_.flags |= SEMDNS_KERNEL_NO_EVIDENCE;
-      answer_.confidence = kOne;
-      return;
+    if (clsf_.root_class == 1 && best != ranking.end()) {
+      int64_t lead = score[*best] - score[0], size = distance(std::llabs(lead), gain);
+      answer_.odds = static_cast<int32_t>(lead >= 0 ? size : -size);
     }
-    answer_.stage = SEMDNS_KERNEL_STAGE_EMBEDDING;
-    const auto *threshold = arrayAt<uint32_t>(s_.clsf, clsf_.zone_threshold_offset);
-    if (answer_.odds < clsf_.root_odds)
+    if (answer_.odds < rootOdds)
       zone = 0;
     while (zone != 0 && confidenceOf(zone, weights, total) < threshold[zone])
       zone = parent(zone);
@@ -306,6 +313,34 @@ private:
     answer_.confidence = confidenceOf(zone, weights, total);
   }
 
+public:
+  /// Stage 3 over stage 2's scores.
+  semdns_kernel_answer decideEncoded(std::string_view text, std::string_view headSection,
+                                     const int8_t *query, uint32_t peak) {
+    route(text, SEMDNS_KERNEL_STAGE_EMBEDDING);
+    const auto &head = headerOf<semdns_head_header>(headSection);
+    const auto *bias = arrayAt<int32_t>(headSection, head.bias_offset);
+    std::vector<int64_t> padded(query, query + head.width);
+    padded.resize(head.padded_width);
+    std::vector<int64_t> score = scores(padded, arrayAt<int8_t>(headSection, head.vectors_offset),
+                                        head.padded_width, head.layout);
+    int64_t top2 = *std::max_element(score2_.begin(), score2_.end());
+    int64_t gain = divideDown(int64_t{head.gain} * peak, 1 << 16);
+    SEMDNS_BOUND(gain < 1 << 24);
+    for (uint32_t c = 0; c < clsf_.class_count; ++c) {
+      int64_t logit2 = -distance(top2 - score2_[c], gain2_);
+      SEMDNS_BOUND(logit2 >= -(1 << 15));
+      int64_t x =
+          divideDown(score[c] * gain, 1 << 16) + divideDown(logit2 * head.mix, 1 << 16) + bias[c];
+      score[c] = std::clamp<int64_t>(x, -(1 << 29), 1 << 29);
+    }
+    accept(score, kOne, arrayAt<uint32_t>(headSection, head.zone_threshold_offset), head.root_odds);
+    answer_.stage = SEMDNS_KERNEL_STAGE_ENCODER;
+    answer_.flags &= ~SEMDNS_KERNEL_NO_EVIDENCE;
+    return answer_;
+  }
+
+private:
   const Sections &s_;
   uint32_t topK_;
   const semdns_keyw_header &keyw_;
@@ -313,6 +348,8 @@ private:
   const semdns_cent_header &cent_;
   const semdns_clsf_header &clsf_;
   Tokens tokens_;
+  std::vector<int64_t> score2_;
+  int64_t gain2_ = 0;
   semdns_kernel_answer answer_ = {};
 };
 
@@ -322,6 +359,13 @@ semdns_kernel_answer route(const Sections &sections, std::string_view text, uint
                            uint32_t topK) {
   topK = std::clamp<uint32_t>(topK, 1, SEMDNS_KERNEL_TOP_MAX);
   return Router(sections, topK).route(text, stages);
+}
+
+semdns_kernel_answer decideEncoded(const Sections &sections, std::string_view head,
+                                   std::string_view text, const int8_t *query, uint32_t peak,
+                                   uint32_t topK) {
+  topK = std::clamp<uint32_t>(topK, 1, SEMDNS_KERNEL_TOP_MAX);
+  return Router(sections, topK).decideEncoded(text, head, query, peak);
 }
 
 } // namespace semdns::reference

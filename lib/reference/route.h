@@ -2,6 +2,7 @@
 /// kernel, compiled or portable, must give its answers bit for bit.
 #pragma once
 
+#include "semdns/format/head.h"
 #include "semdns/kernel.h"
 
 #include <string_view>
@@ -19,5 +20,12 @@ struct Sections {
 /// the process with a message. Thread-safe, slow.
 semdns_kernel_answer route(const Sections &sections, std::string_view text, uint32_t stages,
                            uint32_t topK);
+
+/// Stage 3's decision over the embedding `query` (head's width, in units of `peak` / 127, `peak` in
+/// Q16) and stage 2's scores of the same text, as route gives them. `head` is a HEAD section,
+/// validated against the same CLSF. The file must have a class.
+semdns_kernel_answer decideEncoded(const Sections &sections, std::string_view head,
+                                   std::string_view text, const int8_t *query, uint32_t peak,
+                                   uint32_t topK);
 
 } // namespace semdns::reference

@@ -3,11 +3,15 @@
 #include "kernels/tokenise.h"
 #include "lib/pack/classes_build.h"
 #include "lib/pack/features_build.h"
+#include "lib/pack/head_build.h"
 #include "lib/pack/keywords_build.h"
 #include "lib/pack/meta_build.h"
 #include "lib/pack/writer.h"
 #include "lib/pack/zones_build.h"
+#include "semdns/format/encoder.h"
+#include "semdns/format/head.h"
 #include "semdns/format/meta.h"
+#include "semdns/format/wordpiece.h"
 #include "semdns/kernel.h"
 
 #include <algorithm>
@@ -142,6 +146,25 @@ void makeEmbedding(TestModel &out, std::mt19937_64 &random) {
   }
 }
 
+/// Stage 3's head, with guards that let each stage decide now and then.
+void makeHead(TestModel &out, std::mt19937_64 &random) {
+  pack::EncoderHead &head = out.model.head;
+  const auto classes = static_cast<uint32_t>(out.model.classZone.size());
+  head.width = out.options.encoderWidth;
+  for (uint32_t i = 0; i < classes * head.width; ++i)
+    head.classes.push_back(clampByte(static_cast<int32_t>(below(random, 255)) - 127));
+  for (uint32_t k = 0; k < classes; ++k)
+    head.bias.push_back(static_cast<int32_t>(below(random, 800)) - 400);
+  head.gain = 4000 + below(random, 8000);
+  head.mix = below(random, 3 * 65536);
+  for (size_t z = 0; z < out.tree.zones.size(); ++z)
+    head.acceptance.threshold.push_back(z ? 5000 + below(random, 50000) : 0);
+  head.acceptance.rootOdds = static_cast<int32_t>(below(random, 600)) - 300;
+  out.model.guard.confidence = 20000 + below(random, 40000);
+  out.model.guard.odds = static_cast<int32_t>(below(random, 300)) - 150;
+  out.model.guard.rejectOdds = -static_cast<int32_t>(below(random, 1500)) - 300;
+}
+
 } // namespace
 
 std::string asciiTextSection() {
@@ -248,6 +271,8 @@ TestModel makeModel(const ModelOptions &options, std::string textSection) {
     if (taken.insert(term.words).second)
       k.terms.push_back(term);
   }
+  if (options.encoderWidth && options.embedding)
+    makeHead(out, random);
   if (!k.terms.empty()) {
     k.acceptVotes = 4;
     k.acceptPurity = 45000;
@@ -266,6 +291,8 @@ SectionBytes packSections(const TestModel &m) {
   out.tokv = need(pack::buildFeaturesSection(m.model.embedding, error), error);
   out.cent = need(pack::buildCentroidsSection(m.model.embedding, m.layout, error), error);
   out.clsf = need(pack::buildAcceptanceSection(m.model, m.tree, error), error);
+  if (m.model.head.present())
+    out.head = need(pack::buildHeadSection(m.model, m.tree, error), error);
   return out;
 }
 
@@ -286,7 +313,13 @@ std::string packArtifact(const TestModel &m, const std::vector<KernelSection> &k
   add(SEMDNS_TAG_KEYW, SEMDNS_KEYW_VERSION, s.keyw);
   add(SEMDNS_TAG_TOKV, SEMDNS_TOKV_VERSION, s.tokv);
   add(SEMDNS_TAG_CENT, SEMDNS_CENT_VERSION, s.cent);
+  if (!m.wpce.empty())
+    add(SEMDNS_TAG_WPCE, SEMDNS_WPCE_VERSION, m.wpce);
+  if (!m.encm.empty())
+    add(SEMDNS_TAG_ENCM, SEMDNS_ENCM_VERSION, m.encm);
   add(SEMDNS_TAG_CLSF, SEMDNS_CLSF_VERSION, s.clsf);
+  if (!s.head.empty())
+    add(SEMDNS_TAG_HEAD, SEMDNS_HEAD_VERSION, s.head);
   for (const KernelSection &kernel : kernels)
     writer.add(SEMDNS_TAG_KCPU, kernel.isa, SEMDNS_KERNEL_ABI, SEMDNS_SECTION_CODE, m.layout,
                SEMDNS_CODE_ALIGN, kernel.elf);

@@ -27,7 +27,8 @@ struct ModelOptions {
   uint32_t wordsPerClass = 12;
   uint32_t terms = 30; ///< of stage 1
   uint32_t gain = 1500;
-  uint32_t layout = 0; ///< of CENT: 1, 2, 4, or 0 = what lib/pack chooses
+  uint32_t layout = 0;       ///< of CENT: 1, 2, 4, or 0 = what lib/pack chooses
+  uint32_t encoderWidth = 0; ///< of stage 3's head; 0: none
 };
 
 struct TestModel {
@@ -36,6 +37,7 @@ struct TestModel {
   pack::RoutingModel model;
   std::vector<std::string> vocabulary; ///< words of class c: [c * wordsPerClass, + wordsPerClass)
   std::string text;                    ///< TEXT section
+  std::string wpce, encm;              ///< sections of stage 3, see with_encoder.h
   uint32_t layout = 0;
 };
 
@@ -57,6 +59,7 @@ std::string packArtifact(const TestModel &model, const std::vector<KernelSection
 /// The sections' bytes as the file has them, for tests below the container.
 struct SectionBytes {
   std::string ztre, keyw, tokv, cent, clsf;
+  std::string head; ///< empty without a head
 };
 SectionBytes packSections(const TestModel &model);
 
