@@ -2,10 +2,11 @@
  * lib/ and runtime/ beside the format headers.
  *
  * A KCPU section is an ELF shared object (ET_DYN) without imports, whose only relocations are
- * R_*_RELATIVE, that exports two symbols:
+ * R_*_RELATIVE, that exports two symbols, or three:
  *
  *     semdns_kernel_route   a semdns_kernel_route_fn: routes one text through stages 1 and 2
  *     semdns_kernel_info    a const semdns_kernel_info_t: what the kernel was compiled for
+ *     semdns_kernel_encode  a semdns_kernel_encode_fn: stage 3's encoder, if info.encoder is not 0
  *
  * The runtime refuses a kernel whose info does not match the artifact it lies in. Kernels are
  * re-entrant, keep no state, allocate nothing, call nothing and read only what they are given.
@@ -105,7 +106,7 @@ typedef void (*semdns_kernel_route_fn)(const semdns_kernel_tables *tables,
                                        const semdns_kernel_scratch *scratch,
                                        semdns_kernel_answer *answer);
 
-/* Symbol semdns_kernel_encode, in kernels of artifacts with an encoder: the embedding of `count`
+/* Symbol semdns_kernel_encode, which kernels of artifacts with an encoder may have: the embedding of `count`
  * token ids by the encoder in the ENCM section at `encm` (kernels/encode.h has the arithmetic).
  * `arena` is 64-byte aligned working memory of exec::encoderArenaSize() bytes. Writes q[width],
  * -127..127, the embedding's components in units of peak / 127, and its largest magnitude, Q16.

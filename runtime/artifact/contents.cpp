@@ -169,10 +169,19 @@ bool checkKernel(Span image, const semdns_section &entry, const Contents &conten
       {"word_ngram_max", info.word_ngram_max, tokv.word_ngram_max},
       {"char_ngram_min", info.char_ngram_min, tokv.char_ngram_min},
       {"char_ngram_max", info.char_ngram_max, tokv.char_ngram_max},
+      // A kernel may leave stage 3 to the portable one.
+      {"encoder", info.encoder,
+       info.encoder && contents.hasEncoder ? encoderShapeId(*contents.encoder.header) : 0},
   };
   for (const auto &f : fields)
     if (f.found != f.expected)
       return bad(SEMDNS_ERROR_CODE, f.what, f.found, f.expected);
+  ElfSymbol encode;
+  if (info.encoder && (!elf.find("semdns_kernel_encode", encode) || !encode.executable))
+    return fail(error, SEMDNS_ERROR_CODE, tag, entry.offset,
+                "kernel for target %u does not define the function semdns_kernel_encode, but "
+                "states an encoder",
+                entry.target);
   return true;
 }
 

@@ -1,5 +1,6 @@
 #include "runtime/exec/kernel.h"
 
+#include "runtime/exec/encoder.h"
 #include "runtime/exec/isa.h"
 #include "runtime/exec/portable.h"
 
@@ -9,8 +10,9 @@
 namespace semdns::exec {
 namespace {
 
-bool usePortable(Kernel &kernel, const char *reason) {
+bool usePortable(const artifact::Contents &contents, Kernel &kernel, const char *reason) {
   kernel.route = routePortable;
+  kernel.encode = contents.hasEncoder ? encodePortable : nullptr;
   kernel.isa = SEMDNS_ISA_PORTABLE;
   kernel.reason = reason;
   return true;
@@ -39,7 +41,7 @@ Loaded load(const artifact::Reader &reader, const artifact::Contents &contents, 
   if (!artifact::checkKernel(bytes, entry, contents, error))
     return error.code == SEMDNS_ERROR_VERSION ? Loaded::OtherAbi : Loaded::Failed;
   artifact::Elf elf;
-  artifact::ElfSymbol route;
+  artifact::ElfSymbol route, encode;
   if (!artifact::Elf::parse(bytes.data, bytes.size, elf, error) ||
       !elf.find("semdns_kernel_route", route))
     return Loaded::Failed;
@@ -52,6 +54,10 @@ Loaded load(const artifact::Reader &reader, const artifact::Contents &contents, 
     break;
   }
   kernel.route = reinterpret_cast<semdns_kernel_route_fn>(kernel.image.address(route));
+  if (contents.hasEncoder)
+    kernel.encode = elf.find("semdns_kernel_encode", encode)
+                        ? reinterpret_cast<semdns_kernel_encode_fn>(kernel.image.address(encode))
+                        : encodePortable;
   kernel.isa = entry.target;
   return Loaded::Yes;
 }
@@ -70,7 +76,7 @@ bool loadForced(const artifact::Reader &reader, const artifact::Contents &conten
   if (!isaFromName(name, isa))
     return refuse("is no level's name");
   if (isa == SEMDNS_ISA_PORTABLE)
-    return usePortable(kernel, "forced");
+    return usePortable(contents, kernel, "forced");
   if (dataOnly)
     return refuse("is native code, excluded by data-only");
   if (!isaRuns(isa))
@@ -99,7 +105,7 @@ bool loadKernel(const artifact::Reader &reader, const artifact::Contents &conten
     return loadForced(reader, contents, choice.forced, "the caller", choice.dataOnly, kernel,
                       error);
   if (choice.dataOnly)
-    return usePortable(kernel, "data only");
+    return usePortable(contents, kernel, "data only");
   const char *wish = getenv("SEMDNS_ISA");
   if (wish && *wish)
     return loadForced(reader, contents, wish, "SEMDNS_ISA", false, kernel, error);
@@ -126,14 +132,14 @@ bool loadKernel(const artifact::Reader &reader, const artifact::Contents &conten
       }
     }
     if (best < 0)
-      return usePortable(kernel, reason);
+      return usePortable(contents, kernel, reason);
     below = bestRank;
     switch (load(reader, contents, static_cast<uint32_t>(best), kernel, error)) {
     case Loaded::Yes:
       kernel.reason = "best";
       return true;
     case Loaded::Denied:
-      return usePortable(kernel, "PROT_EXEC denied");
+      return usePortable(contents, kernel, "PROT_EXEC denied");
     case Loaded::OtherAbi:
       reason = "the compiled kernels have another ABI";
       continue;

@@ -9,6 +9,7 @@ namespace semdns::exec {
 
 struct Kernel {
   semdns_kernel_route_fn route = nullptr;
+  semdns_kernel_encode_fn encode = nullptr; ///< stage 3's; null in artifacts without an encoder
   uint32_t isa = SEMDNS_ISA_PORTABLE;
   const char *reason = "";  ///< why this level; a constant
   artifact::ElfImage image; ///< the mapped code; empty for PORTABLE

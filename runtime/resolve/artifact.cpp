@@ -155,7 +155,6 @@ bool load(semdns_artifact &a, const semdns_open_options &options, Error &error) 
     a.encoder = contents.encoder;
     a.wpce = base(SEMDNS_TAG_WPCE);
     a.head = base(SEMDNS_TAG_HEAD);
-    a.encode = exec::encodePortable;
   }
 
   a.isas[a.isaCount++] = exec::isaName(SEMDNS_ISA_PORTABLE);
@@ -167,9 +166,12 @@ bool load(semdns_artifact &a, const semdns_open_options &options, Error &error) 
   if (options.verify && options.verify(options.verify_user, a.digest) != 0)
     return base::fail(error, SEMDNS_ERROR_CODE, 0, 0,
                       "the caller's verification refused the artifact");
-  return exec::loadKernel(reader, contents,
-                          {options.isa, (options.flags & SEMDNS_OPEN_DATA_ONLY) != 0}, a.kernel,
-                          error);
+  if (!exec::loadKernel(reader, contents,
+                        {options.isa, (options.flags & SEMDNS_OPEN_DATA_ONLY) != 0}, a.kernel,
+                        error))
+    return false;
+  a.encode = a.kernel.encode;
+  return true;
 }
 
 void destroy(semdns_artifact *a) {
