@@ -2,6 +2,9 @@
 
 #include "lib/support/progress.h"
 
+#include <algorithm>
+#include <chrono>
+
 namespace semdns::eval {
 
 std::vector<ZoneInfo> zonesOf(const Artifact &artifact) {
@@ -13,30 +16,102 @@ std::vector<ZoneInfo> zonesOf(const Artifact &artifact) {
   return zones;
 }
 
-semdns_status evaluate(Resolver &resolver, Scratch &scratch, const std::vector<LabelledText> &rows,
-                       const Settings &settings, Tally &tally) {
-  const Labels labels(tally.zoneInfos(), settings.rootLabel);
-  Progress progress("evaluate", rows.size(), "queries");
-  uint64_t done = 0, ignored = 0;
-  for (const LabelledText &row : rows) {
-    if ((++done & 255) == 0)
-      progress.update(done);
-    const Truth truth = labels.find(*row.label);
-    if (!truth.known && settings.ignoreUnknown) {
+Subject Subject::open(const std::string &file, const OpenOptions &options, Error &error) {
+  Artifact artifact = Artifact::open(file.c_str(), options, error);
+  return artifact ? of(file, std::move(artifact), error) : Subject();
+}
+
+Subject Subject::of(const std::string &file, Artifact artifact, Error &error) {
+  Subject subject;
+  subject.file = file;
+  subject.resolver = Resolver(artifact, error);
+  if (!subject.resolver)
+    return {};
+  subject.scratch = Scratch(subject.resolver, error);
+  if (!subject.scratch)
+    return {};
+  subject.zones = zonesOf(artifact);
+  subject.artifact = std::move(artifact);
+  return subject;
+}
+
+std::string Subject::meta(const char *key) const {
+  const char *value = artifact.meta(key);
+  return value ? value : "";
+}
+
+void Rows::read(const std::string &file, bool requireLabel, Diagnostics &diagnostics) {
+  std::vector<LabelledText> more = readJsonLines(file, requireLabel, diagnostics);
+  fileOf.insert(fileOf.end(), more.size(), uint32_t(files.size()));
+  files.push_back(file);
+  std::move(more.begin(), more.end(), std::back_inserter(rows));
+}
+
+std::string Rows::place(uint32_t row) const {
+  return files[fileOf[row]] + ":" + std::to_string(rows[row].line);
+}
+
+std::string Rows::names() const {
+  std::string all;
+  for (const std::string &file : files)
+    all += (all.empty() ? "" : ", ") + file;
+  return all;
+}
+
+semdns_status resolveAll(Subject &subject, const Rows &rows, const Settings &settings,
+                         std::vector<Result> &results) {
+  using Clock = std::chrono::steady_clock;
+  const Labels labels(subject.zones, settings.rootLabel);
+  Progress progress("evaluate", rows.rows.size(), "queries");
+  uint64_t ignored = 0;
+  results.clear();
+  for (uint32_t i = 0; i < rows.rows.size(); ++i) {
+    if ((i & 255) == 255)
+      progress.update(i);
+    const LabelledText &row = rows.rows[i];
+    Result result;
+    result.row = i;
+    if (row.label)
+      result.truth = labels.find(*row.label);
+    if (!result.truth.known && settings.ignoreUnknown) {
       ++ignored;
       continue;
     }
     semdns_query query = Resolver::query(row.text);
     query.stages = settings.stages;
+    query.top_k = SEMDNS_TOP_MAX;
     Answer answer;
-    if (const semdns_status status = resolver.resolve(scratch, query, answer); status != SEMDNS_OK)
-      return status;
-    tally.add(*row.label, truth,
-              {answer->zone.index, answer->best.index, answer->stage, answer->status});
+    result.nanoseconds = UINT32_MAX;
+    for (uint32_t pass = 0; pass < settings.passes; ++pass) {
+      const Clock::time_point begin = Clock::now();
+      if (const semdns_status status = subject.resolver.resolve(subject.scratch, query, answer);
+          status != SEMDNS_OK)
+        return status;
+      const auto ns =
+          std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count();
+      result.nanoseconds = std::min(result.nanoseconds, uint32_t(std::min<int64_t>(ns, 1 << 30)));
+    }
+    result.outcome = {answer->zone.index, answer->best.index, answer->stage, answer->status};
+    result.confidence = answer->zone.confidence;
+    result.bestConfidence = answer->best.confidence;
+    result.margin = answer->margin;
+    result.candidateCount = answer->zone_count;
+    for (uint32_t k = 0; k < answer->zone_count; ++k)
+      result.candidates[k] = {answer->zones[k].index, answer->zones[k].confidence};
+    results.push_back(result);
   }
   if (settings.ignored)
     *settings.ignored = ignored;
   return SEMDNS_OK;
+}
+
+Tally tallyOf(const Subject &subject, const Rows &rows, const std::vector<Result> &results,
+              const std::vector<bool> *keep) {
+  Tally tally(subject.zones);
+  for (const Result &result : results)
+    if (!keep || (*keep)[result.row])
+      tally.add(rows.rows[result.row].label.value_or("/"), result.truth, result.outcome);
+  return tally;
 }
 
 } // namespace semdns::eval

@@ -10,19 +10,26 @@ namespace {
 
 constexpr double kZ95 = 1.959963984540054; // two-sided 95 % of the normal distribution
 
-/// Zones come in preorder, so a parent's depth is known before its children's.
-std::vector<uint32_t> depthsOf(const std::vector<ZoneInfo> &zones) {
-  std::vector<uint32_t> depth(zones.size(), 0);
-  for (size_t i = 0; i < zones.size(); ++i)
-    if (zones[i].parent < i)
-      depth[i] = depth[zones[i].parent] + 1;
-  return depth;
-}
-
 } // namespace
 
+Tree::Tree(const std::vector<ZoneInfo> &zones) : parent_(zones.size()), depth_(zones.size(), 0) {
+  for (size_t i = 0; i < zones.size(); ++i) {
+    parent_[i] = zones[i].parent;
+    if (zones[i].parent < i)
+      depth_[i] = depth_[zones[i].parent] + 1;
+  }
+}
+
+uint32_t Tree::ancestorAt(uint32_t zone, uint32_t depth) const {
+  if (depth_[zone] < depth)
+    return UINT32_MAX;
+  while (depth_[zone] > depth)
+    zone = parent_[zone];
+  return zone;
+}
+
 Labels::Labels(const std::vector<ZoneInfo> &zones, const std::string &rootLabel)
-    : depth_(depthsOf(zones)), rootLabel_(rootLabel) {
+    : tree_(zones), rootLabel_(rootLabel) {
   for (size_t i = 0; i < zones.size(); ++i) {
     byPath_.emplace(zones[i].path, uint32_t(i));
     byName_.emplace(zones[i].name, uint32_t(i));
@@ -33,9 +40,9 @@ Truth Labels::find(const std::string &label) const {
   if (!rootLabel_.empty() && label == rootLabel_)
     return {};
   if (auto at = byPath_.find(label); at != byPath_.end())
-    return {at->second, depth_[at->second], true};
+    return {at->second, tree_.depth(at->second), true};
   if (auto at = byName_.find(label); at != byName_.end())
-    return {at->second, depth_[at->second], true};
+    return {at->second, tree_.depth(at->second), true};
   spec::NameError ignored;
   const std::optional<spec::Levels> original = spec::splitLabel(label, ignored);
   if (!original)
@@ -70,15 +77,7 @@ std::pair<double, double> Rate::interval() const {
           hits == total ? 1.0 : std::min(1.0, centre + half)};
 }
 
-Tally::Tally(const std::vector<ZoneInfo> &zones) : zoneInfos_(zones), depth_(depthsOf(zones)) {}
-
-uint32_t Tally::ancestorAt(uint32_t zone, uint32_t depth) const {
-  if (depth_[zone] < depth)
-    return UINT32_MAX;
-  while (depth_[zone] > depth)
-    zone = zoneInfos_[zone].parent;
-  return zone;
-}
+Tally::Tally(const std::vector<ZoneInfo> &zones) : zoneInfos_(zones), tree_(zones) {}
 
 void Tally::add(const std::string &label, const Truth &truth, const Outcome &outcome) {
   ++rows;
@@ -104,11 +103,12 @@ void Tally::add(const std::string &label, const Truth &truth, const Outcome &out
   ++inScope;
   const bool bestRight = truth.known && outcome.best == truth.zone;
   // The answer is the true zone or above it if it lies on the way from the root to it.
-  const bool onTheWay = ancestorAt(truth.zone, depth_[outcome.zone]) == outcome.zone;
-  const bool isCovered = depth_[outcome.zone] >= truth.depth;
+  const bool onTheWay = tree_.within(truth.zone, outcome.zone);
+  const bool isCovered = tree_.depth(outcome.zone) >= truth.depth;
   best.add(bestRight);
   pathInScope.add(exact);
   covered.add(isCovered);
+  rejected.add(outcome.zone == 0);
   misroute.add(!onTheWay);
   if (isCovered)
     correctWhenCovered.add(exact);
@@ -124,10 +124,10 @@ void Tally::add(const std::string &label, const Truth &truth, const Outcome &out
   if (depths.size() < truth.depth)
     depths.resize(truth.depth);
   for (uint32_t d = 1; d <= truth.depth; ++d) {
-    const uint32_t want = ancestorAt(truth.zone, d); // UINT32_MAX: no zone has this level
-    depths[d - 1].best.add(want != UINT32_MAX && ancestorAt(outcome.best, d) == want);
-    depths[d - 1].answer.add(want != UINT32_MAX && ancestorAt(outcome.zone, d) == want);
-    depths[d - 1].answered.add(depth_[outcome.zone] >= d);
+    const uint32_t want = tree_.ancestorAt(truth.zone, d); // UINT32_MAX: no zone has this level
+    depths[d - 1].best.add(want != UINT32_MAX && tree_.ancestorAt(outcome.best, d) == want);
+    depths[d - 1].answer.add(want != UINT32_MAX && tree_.ancestorAt(outcome.zone, d) == want);
+    depths[d - 1].answered.add(tree_.depth(outcome.zone) >= d);
   }
 }
 

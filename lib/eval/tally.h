@@ -10,6 +10,7 @@
 ///   covered         in scope, and a is at least as deep as t: the answer did not climb above t's
 ///                   depth. A misroute rate without coverage says nothing (the root is never wrong)
 ///   oos recall      share of out-of-scope rows that the root answers
+///   rejected        share of in-scope rows that the root answers
 ///
 /// A label that no zone has counts as in scope and wrong; a that is one of the zones its first
 /// levels name is no misroute.
@@ -30,6 +31,22 @@ struct ZoneInfo {
   std::string name, path;       ///< "contracts.legal.", "legal/contracts"
 };
 
+/// Depths and ancestors. Zones come in preorder, the root first.
+class Tree {
+public:
+  explicit Tree(const std::vector<ZoneInfo> &zones);
+  uint32_t depth(uint32_t zone) const { return depth_[zone]; }
+  /// The ancestor (or `zone` itself) at `depth`; UINT32_MAX when `zone` lies above it.
+  uint32_t ancestorAt(uint32_t zone, uint32_t depth) const;
+  /// Whether `zone` is `ancestor` or below it.
+  bool within(uint32_t zone, uint32_t ancestor) const {
+    return ancestorAt(zone, depth_[ancestor]) == ancestor;
+  }
+
+private:
+  std::vector<uint32_t> parent_, depth_;
+};
+
 /// What a label says. `zone` is the zone itself, or with `known` false the deepest zone that the
 /// label's first levels name (0 if none), and `depth` how many levels the label has.
 struct Truth {
@@ -48,7 +65,7 @@ public:
 
 private:
   std::unordered_map<std::string, uint32_t> byPath_, byName_;
-  std::vector<uint32_t> depth_;
+  Tree tree_;
   std::string rootLabel_;
 };
 
@@ -92,7 +109,9 @@ public:
   };
 
   uint64_t rows = 0, inScope = 0, outOfScope = 0, unknown = 0;
-  Rate best, path, pathInScope, covered, misroute, correctWhenCovered, oosRecall;
+  Rate best, path, pathInScope, covered, misroute, correctWhenCovered;
+  Rate oosRecall;                        ///< the root answers, of out-of-scope rows
+  Rate rejected;                         ///< the root answers, of in-scope rows
   std::vector<Depth> depths;             ///< [0] is depth 1
   std::map<uint32_t, Stage> stages;      ///< by SEMDNS_STAGE_*
   std::map<uint32_t, uint64_t> statuses; ///< by semdns_answer_status
@@ -104,11 +123,11 @@ public:
   std::vector<Confusion> confusions() const;
   const std::vector<ZoneInfo> &zoneInfos() const { return zoneInfos_; }
 
-private:
-  uint32_t ancestorAt(uint32_t zone, uint32_t depth) const; ///< UINT32_MAX when above it
+  const Tree &tree() const { return tree_; }
 
+private:
   std::vector<ZoneInfo> zoneInfos_;
-  std::vector<uint32_t> depth_;
+  Tree tree_;
   std::map<std::pair<std::string, std::string>, uint64_t> confused_;
 };
 
