@@ -2,6 +2,7 @@
 // is test/unit/artifact's kernel_good.so.) Deterministic; run it when a format changes.
 #include "lib/support/files.h"
 #include "test/unit/artifact/sample.h"
+#include "test/unit/runtime/with_encoder.h"
 
 #include <cstdio>
 
@@ -17,7 +18,16 @@ int main(int argc, char **argv) {
   test::Sample bare;
   bare.sections.erase({SEMDNS_TAG_GOLD, 0});
   bare.sections.erase({SEMDNS_TAG_TEXT, 0}); // refused, but small: other checks come first
+  test::ModelOptions small;
+  small.domains = 2;
+  small.leaves = 1;
+  small.terms = 3;
+  small.dim = 16;
+  small.wordsPerClass = 2;
+  small.wordNgramMax = 1;
+  small.encoderWidth = 16;
   const std::pair<const char *, std::string> seeds[] = {
+      {"encoder", test::packArtifact(test::makeEncoderModel(small))},
       {"hierarchy", all.finish()},
       {"no_text", bare.finish()},
       {"patterns", test::samplePatterns()},
