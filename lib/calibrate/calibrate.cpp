@@ -483,8 +483,11 @@ private:
 } // namespace
 
 Result calibrateSamples(const Tree &tree, std::span<const Sample> tune,
-                        std::span<const Sample> calibration, const Options &options,
+                        std::span<const Sample> calibration, const Options &given,
                         Diagnostics &diags) {
+  Options options = given;
+  options.base.embedding.threshold.resize(tree.size(), 0);
+  options.base.encoder.threshold.resize(options.encoder ? tree.size() : 0, 0);
   const bool fixed =
       !options.sequence.light.empty() && (!options.encoder || !options.sequence.cascade.empty());
   Result result = Calibration(tree, calibration, options, diags)

@@ -50,14 +50,15 @@ Decision replay(const semdns_evidence &evidence, const Rules &rules, uint32_t st
   if ((stages & SEMDNS_STAGE_KEYWORD) && one.stage && one.accepted)
     return {one.zone[0], SEMDNS_STAGE_KEYWORD, one.zone[0]};
   const bool second = (stages & SEMDNS_STAGE_EMBEDDING) && two.stage;
-  if ((evidence.flags & SEMDNS_EVIDENCE_ENCODER) && (stages & SEMDNS_STAGE_ENCODER)) {
-    if (second && two.count) {
+  if ((stages & SEMDNS_STAGE_ENCODER) && !rules.encoder.threshold.empty()) {
+    if (second) {
       if (two.confidence[0] >= rules.guard.confidence && two.odds >= rules.guard.odds)
         return {two.zone[0], SEMDNS_STAGE_EMBEDDING, two.zone[0]};
       if (two.odds < rules.guard.rejectOdds)
         return {0, SEMDNS_STAGE_EMBEDDING, two.zone[0]};
     }
-    return climb(three, rules.encoder);
+    if (three.stage)
+      return climb(three, rules.encoder);
   }
   if (second)
     return climb(two, rules.embedding);

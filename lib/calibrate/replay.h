@@ -35,7 +35,7 @@ Tree treeOf(const semdns_artifact *artifact);
 struct Rules {
   pack::Guard guard;
   pack::Acceptance embedding; ///< stage 2 where it has the last word
-  pack::Acceptance encoder;   ///< stage 3; empty without one
+  pack::Acceptance encoder;   ///< stage 3; no thresholds: the artifact has none
 };
 
 struct Decision {

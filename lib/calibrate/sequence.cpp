@@ -94,7 +94,8 @@ Rules rulesOf(const Tree &tree, const Rules &base, uint32_t light, uint32_t casc
   };
   Rules rules = base;
   fill(light, rules.embedding);
-  fill(cascade, rules.encoder);
+  if (!base.encoder.threshold.empty())
+    fill(cascade, rules.encoder);
   rules.guard.confidence = guard;
   return rules;
 }

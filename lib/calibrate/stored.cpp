@@ -45,6 +45,18 @@ std::string acceptanceSection(artifact::Span span, const Rules &rules) {
   return bytes;
 }
 
+/// HEAD's bytes with other thresholds.
+std::string headSection(artifact::Span span, const Rules &rules) {
+  std::string bytes(reinterpret_cast<const char *>(span.data), span.size);
+  semdns_head_header header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  header.root_odds = rules.encoder.rootOdds;
+  std::memcpy(bytes.data(), &header, sizeof header);
+  std::memcpy(bytes.data() + header.zone_threshold_offset, rules.encoder.threshold.data(),
+              size_t{4} * header.zone_count);
+  return bytes;
+}
+
 } // namespace
 
 std::optional<Rules> readRules(std::string_view file, std::string &error) {
@@ -57,17 +69,38 @@ std::optional<Rules> readRules(std::string_view file, std::string &error) {
   rules.embedding.rootOdds = header.root_odds;
   const uint32_t *thresholds = open.contents.acceptance.zoneThreshold;
   rules.embedding.threshold.assign(thresholds, thresholds + header.zone_count);
+  if (open.contents.hasEncoder) {
+    const artifact::Head &head = open.contents.head;
+    rules.encoder.rootOdds = head.header->root_odds;
+    rules.encoder.threshold.assign(head.zoneThreshold, head.zoneThreshold + header.zone_count);
+  }
   return rules;
+}
+
+std::optional<std::vector<pack::GoldQuery>> readGold(std::string_view file, std::string &error) {
+  Open open;
+  if (!open.open(file, error))
+    return std::nullopt;
+  std::vector<pack::GoldQuery> queries;
+  for (uint32_t i = 0; open.contents.hasGold && i < open.contents.gold.header->count; ++i) {
+    const semdns_gold_entry &entry = open.contents.gold.entries[i];
+    queries.push_back({std::string(open.contents.gold.query(i)), entry.expected_zone,
+                       entry.answer_zone, entry.best_zone, entry.stage, entry.confidence});
+  }
+  return queries;
 }
 
 std::optional<std::string> replaceRules(std::string_view file, const Rules &rules,
                                         const std::map<std::string, std::string> &meta,
-                                        uint64_t serial, std::string &error) {
+                                        const std::string &gold, uint64_t serial,
+                                        std::string &error) {
   Open open;
   if (!open.open(file, error))
     return std::nullopt;
-  if (rules.embedding.threshold.size() != open.contents.acceptance.header->zone_count) {
-    error = "the rules are for another number of zones";
+  const size_t zones = open.contents.acceptance.header->zone_count;
+  if (rules.embedding.threshold.size() != zones ||
+      rules.encoder.threshold.size() != (open.contents.hasEncoder ? zones : 0)) {
+    error = "the rules are for another tree or other stages";
     return std::nullopt;
   }
   std::map<std::string, std::string> pairs = meta;
@@ -95,6 +128,10 @@ std::optional<std::string> replaceRules(std::string_view file, const Rules &rule
       bytes = metaBytes;
     else if (entry.tag == SEMDNS_TAG_CLSF)
       bytes = acceptanceSection(span, rules);
+    else if (entry.tag == SEMDNS_TAG_HEAD)
+      bytes = headSection(span, rules);
+    else if (entry.tag == SEMDNS_TAG_GOLD && !gold.empty())
+      bytes = gold;
     writer.add(entry.tag, entry.target, entry.version, entry.flags, entry.layout, entry.alignment,
                bytes);
   }

@@ -83,8 +83,6 @@ int main(int argc, char **argv) {
   const std::string rootLabel = text("root-label", label ? label : "");
   const std::vector<Sample> population = load(artifact, files[1], rootLabel, threads);
   Options calibration;
-  for (const Sample &sample : population)
-    calibration.encoder = calibration.encoder || (sample.evidence.flags & SEMDNS_EVIDENCE_ENCODER);
   std::string error;
   auto bytes = readFile(files[0], error);
   if (!bytes)
@@ -93,6 +91,7 @@ int main(int argc, char **argv) {
     calibration.base = *base;
   else
     die(error);
+  calibration.encoder = !calibration.base.encoder.threshold.empty();
   Sequence sequence;
   const char *stored = semdns_artifact_meta(artifact, "risk.sequence");
   if (options.count("tune"))
