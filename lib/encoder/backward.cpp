@@ -423,7 +423,8 @@ double Backward::accumulate(const Parameters &parameters, const Batch &batch,
       groups.back().firstSequence = s;
       groups.back().firstProbability = probability;
     }
-    groups.back().batch.add(std::span(batch.ids).subspan(first, length));
+    groups.back().batch.add(std::span(batch.ids).subspan(first, length),
+                            std::span(batch.positions).subspan(first, length));
     probability += shape.heads * length * padded(length);
   }
   parallelFor(groups.size(), threads, [&](size_t g, size_t) {
@@ -491,21 +492,20 @@ double Backward::accumulate(const Parameters &parameters, const Batch &batch,
       std::fill(gradients.positions.begin(), gradients.positions.end(), 0.0f);
       std::fill(gradients.types.begin(), gradients.types.end(), 0.0f);
     }
-    for (size_t s = 0; s < batch.sequences(); ++s)
-      for (size_t t = batch.start[s]; t < batch.start[s + 1]; ++t) {
-        const float *g = embeddingHat_.data() + t * width;
-        addTo(width, g, &gradients.positions[(t - batch.start[s]) * width]);
-        if (!gradients.types.empty())
-          addTo(width, g, gradients.types.data());
-        uint32_t slot = gradients.slot[batch.ids[t]];
-        float *word = &gradients.words[slot * width];
-        if (!gradients.isTouched[slot]) {
-          gradients.isTouched[slot] = true;
-          gradients.touched.push_back(slot);
-          std::fill_n(word, width, 0.0f);
-        }
-        addTo(width, g, word);
+    for (size_t t = 0; t < tokens; ++t) {
+      const float *g = embeddingHat_.data() + t * width;
+      addTo(width, g, &gradients.positions[batch.positions[t] * width]);
+      if (!gradients.types.empty())
+        addTo(width, g, gradients.types.data());
+      uint32_t slot = gradients.slot[batch.ids[t]];
+      float *word = &gradients.words[slot * width];
+      if (!gradients.isTouched[slot]) {
+        gradients.isTouched[slot] = true;
+        gradients.touched.push_back(slot);
+        std::fill_n(word, width, 0.0f);
       }
+      addTo(width, g, word);
+    }
     std::vector<float *> norms{gradients.embeddingNorm.gain.data(),
                                gradients.embeddingNorm.bias.data()};
     for (Block &block : gradients.blocks)

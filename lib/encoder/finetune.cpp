@@ -119,8 +119,9 @@ std::vector<Trained> trainedOf(Parameters &parameters, const Gradients &gradient
   add(parameters.weights.positions, gradients.positions, true);
   add(parameters.weights.types, gradients.types, true);
   factor = options.headRate / options.rate;
-  add(parameters.head.classes, gradients.classes, true);
   add(parameters.head.bias, gradients.bias, false);
+  factor /= options.scale; // the rate is that of what a class vector adds to a score
+  add(parameters.head.classes, gradients.classes, false);
   size_t moment = 0;
   for (Trained &tensor : tensors) {
     tensor.moment = moment;
@@ -202,7 +203,8 @@ bool valid(const FinetuneOptions &o) {
   auto positive = [](float v) { return v > 0 && std::isfinite(v); };
   return o.epochs && o.batch && positive(o.rate) && positive(o.headRate) && share(o.warmup) &&
          share(o.weightDecay) && o.layerDecay > 0 && o.layerDecay <= 1 && share(o.dropout) &&
-         share(o.smoothing) && positive(o.scale) && o.clip >= 0 && std::isfinite(o.clip);
+         share(o.tokenDrop) && share(o.smoothing) && positive(o.scale) && o.clip >= 0 &&
+         std::isfinite(o.clip);
 }
 
 /// Rows as embed() reads them.
@@ -297,11 +299,22 @@ std::optional<Finetuned> finetune(const Model &model,
       gradients.clear();
       for (size_t i = begin; i < end;) {
         Batch batch;
-        std::vector<uint32_t> batchLabels;
+        std::vector<uint32_t> batchLabels, ids, at;
         for (; i < end &&
                (batch.tokens() == 0 || batch.tokens() + rows[order[i]].size() <= kTurnTokens);
              ++i) {
-          batch.add(rows[order[i]]);
+          const std::vector<uint32_t> &row = rows[order[i]];
+          ids.clear();
+          at.clear();
+          for (uint32_t t = 0; t < row.size(); ++t) {
+            bool inner = t > 0 && t + 1 < row.size();
+            uint64_t drawn = mix(mix(dropout.key + i) + t) >> 32;
+            if (inner && double(drawn) < double(options.tokenDrop) * 4294967296.0)
+              continue;
+            ids.push_back(row[t]);
+            at.push_back(t);
+          }
+          batch.add(ids, at);
           batchLabels.push_back(rowLabels[order[i]]);
         }
         loss += backward.accumulate(parameters, batch, batchLabels, 1.0f / float(end - begin),
@@ -370,6 +383,7 @@ std::string describe(const FinetuneOptions &options) {
   add("weight-decay", options.weightDecay);
   add("layer-decay", options.layerDecay);
   add("dropout", options.dropout);
+  add("token-drop", options.tokenDrop);
   add("smoothing", options.smoothing);
   add("scale", options.scale);
   add("cosine", int(options.cosine));

@@ -13,18 +13,19 @@ class Progress;
 namespace semdns::encoder {
 
 struct FinetuneOptions {
-  uint32_t epochs = 6; ///< 1 or more
-  uint32_t batch = 32; ///< rows of a step
-  float rate = 5e-5f;  ///< of the encoder, at its highest
-  float headRate = 1e-3f;
+  uint32_t epochs = 8;    ///< 1 or more
+  uint32_t batch = 32;    ///< rows of a step
+  float rate = 1e-4f;     ///< of the encoder, at its highest
+  float headRate = 1e-3f; ///< of the head's bias and, times `scale`, its class vectors
   float warmup = 0.1f; ///< share of all steps in which the rate rises; then it falls linearly to 0
-  float weightDecay = 0.01f; ///< not of biases and norms
+  float weightDecay = 0.01f; ///< not of biases, norms and the head
   float layerDecay = 1;      ///< the rate of a layer is this times that of the one above it
   float dropout = 0.1f;      ///< in [0, 1)
-  float smoothing = 0;       ///< of the labels, in [0, 1)
-  float scale = 20;          ///< of the embedding before the head's softmax
-  bool cosine = false;       ///< class vectors of unit length, no bias
-  float clip = 1;            ///< largest length of a step's gradient; 0: any
+  float tokenDrop = 0; ///< share of tokens between the first and the last that a step leaves out
+  float smoothing = 0; ///< of the labels, in [0, 1)
+  float scale = 20;    ///< of the embedding before the head's softmax
+  bool cosine = false; ///< class vectors of unit length, no bias
+  float clip = 1;      ///< largest length of a step's gradient; 0: any
   uint64_t seed = 1;
   unsigned threads = 1; ///< changes the time, never the result
 };

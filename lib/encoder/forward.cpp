@@ -254,8 +254,10 @@ Layer layerOf(const Block &block) {
   return layer;
 }
 
-void Batch::add(std::span<const uint32_t> sequence) {
+void Batch::add(std::span<const uint32_t> sequence, std::span<const uint32_t> at) {
   ids.insert(ids.end(), sequence.begin(), sequence.end());
+  for (uint32_t t = 0; t < sequence.size(); ++t)
+    positions.push_back(at.empty() ? t : at[t]);
   start.push_back(uint32_t(ids.size()));
 }
 
@@ -299,14 +301,11 @@ void embedTokens(const Shape &shape, const Weights &weights, const Batch &batch,
                  float *hat, float *scale, const Dropout *dropout) {
   size_t width = shape.width;
   std::vector<float> zero(width);
-  for (size_t s = 0; s < batch.sequences(); ++s)
-    for (size_t t = batch.start[s]; t < batch.start[s + 1]; ++t) {
-      const float *word = weights.words.data() + batch.ids[t] * width;
-      const float *position = weights.positions.data() + (t - batch.start[s]) * width;
-      for (size_t d = 0; d < width; ++d)
-        x[t * width + d] = word[d] + position[d] + (weights.types.empty() ? 0 : weights.types[d]);
-    }
   for (size_t t = 0; t < batch.tokens(); ++t) {
+    const float *word = weights.words.data() + batch.ids[t] * width;
+    const float *position = weights.positions.data() + batch.positions[t] * width;
+    for (size_t d = 0; d < width; ++d)
+      x[t * width + d] = word[d] + position[d] + (weights.types.empty() ? 0 : weights.types[d]);
     float *row = x + t * width;
     residualNorm(1, width, row, zero.data(), zero.data(), weights.embeddingNorm,
                  shape.layerNormEpsilon, row, hat ? hat + t * width : nullptr,

@@ -45,11 +45,12 @@ Layer layerOf(const Block &block);
 /// Sequences of token ids, end to end.
 struct Batch {
   std::vector<uint32_t> ids;
-  std::vector<uint32_t> start{0}; ///< [sequences + 1] into ids
+  std::vector<uint32_t> positions; ///< of the ids in their sequences
+  std::vector<uint32_t> start{0};  ///< [sequences + 1] into ids
   size_t tokens() const { return ids.size(); }
   size_t sequences() const { return start.size() - 1; }
-  /// Empty sequences are not allowed in a batch.
-  void add(std::span<const uint32_t> sequence);
+  /// Empty sequences are not allowed in a batch. `at`: positions that are not 0, 1, ...
+  void add(std::span<const uint32_t> sequence, std::span<const uint32_t> at = {});
 };
 
 /// Dropout by counter: whether an element is kept is a hash of (key, site, row, column), so that it
