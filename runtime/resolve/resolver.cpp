@@ -534,11 +534,15 @@ struct Explainer {
     const semdns_clsf_header &clsf = clsfOf(a);
     if (k.stage != SEMDNS_KERNEL_STAGE_EMBEDDING) {
       const uint32_t threshold = uk_acceptance_of(a.tables.clsf).threshold[k.best_zone];
+      if (guarded) {
+        say("; no known feature: stage 3 is asked");
+        step(SEMDNS_STAGE_EMBEDDING, k.best_zone, share, UINT32_MAX, false, ns);
+        return;
+      }
       if (k.best_zone)
         step(SEMDNS_STAGE_EMBEDDING, k.best_zone, share, threshold, false, ns);
-      say("%sno known feature: %s", detail[0] ? "; " : "",
-          guarded ? "stage 3 is asked" : "the root answers");
-      step(SEMDNS_STAGE_EMBEDDING, 0, 65536, 0, !guarded, k.best_zone ? 0 : ns);
+      say("%sno known feature: the root answers", detail[0] ? "; " : "");
+      step(SEMDNS_STAGE_EMBEDDING, 0, 65536, 0, true, k.best_zone ? 0 : ns);
     } else if (guarded) {
       if (guard == Guard::Answer) {
         say("; guard passed");

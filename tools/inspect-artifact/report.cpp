@@ -103,6 +103,19 @@ const char *patternKind(uint32_t kind) {
 
 double fraction(uint32_t q16) { return q16 / 65536.0; }
 
+/// Odds in bits.
+std::string bits(int32_t odds) {
+  std::string out;
+  print(out, "%+.2f", odds / 256.0);
+  return out;
+}
+std::string oddsText(int32_t least) {
+  return least == INT32_MIN ? "at no odds" : "below odds " + bits(least);
+}
+/// A threshold as JSON: null is never.
+Json thresholdJson(uint32_t q16) { return q16 > 65536 ? Json(nullptr) : Json(fraction(q16)); }
+Json oddsJson(int32_t least) { return least == INT32_MIN ? Json(nullptr) : Json(least / 256.0); }
+
 bool isKernel(const semdns_section &s) {
   return s.tag == SEMDNS_TAG_KCPU || s.tag == SEMDNS_TAG_KGPU;
 }
@@ -178,6 +191,27 @@ void printStages(std::string &out, const Contents &c) {
   if (t.char_ngram_min)
     print(out, "character n-grams %u to %u, ", t.char_ngram_min, t.char_ngram_max);
   print(out, "%u classes, gain %u\n", c.zones.header->class_count, c.acceptance.header->gain);
+  const semdns_clsf_header &a = *c.acceptance.header;
+  if (a.root_class)
+    print(out, "             the root answers %s\n", oddsText(a.root_odds).c_str());
+  if (c.hasEncoder) {
+    const semdns_encm_header &e = *c.encoder.header;
+    const semdns_head_header &h = *c.head.header;
+    print(out, "  guard      stage 2 answers ");
+    if (a.guard_confidence > 65536)
+      print(out, "nothing by itself");
+    else
+      print(out, "alone from confidence %.4f%s", fraction(a.guard_confidence),
+            a.guard_odds == INT32_MIN ? "" : (" and odds " + bits(a.guard_odds)).c_str());
+    print(out, ", the root %s\n", oddsText(a.reject_odds).c_str());
+    print(
+        out,
+        "  encoder    %u layers of width %u, %u heads, %u WordPieces, windows of %u tokens; head: "
+        "gain %u, mix %.3f\n",
+        e.layer_count, e.width, e.heads, e.vocabulary, e.max_tokens, h.gain, fraction(h.mix));
+    if (a.root_class)
+      print(out, "             the root answers %s\n", oddsText(h.root_odds).c_str());
+  }
   const uint32_t unicode = c.text.header->unicode_version;
   print(out, "  text       Unicode %u.%u.%u, frozen\n", unicode >> 16, unicode >> 8 & 255,
         unicode & 255);
@@ -353,9 +387,9 @@ std::string jsonReport(const File &file, const std::optional<Verified> &verified
       row["parent"] = z ? Json(zone.parent) : Json(nullptr);
       row["class"] = zone.own_class == SEMDNS_NONE ? Json(nullptr) : Json(zone.own_class);
       row["terms"] = terms[z];
-      row["threshold"] = c.acceptance.zoneThreshold[z] == SEMDNS_NONE
-                             ? Json(nullptr)
-                             : Json(fraction(c.acceptance.zoneThreshold[z]));
+      row["threshold"] = thresholdJson(c.acceptance.zoneThreshold[z]);
+      if (c.hasEncoder)
+        row["encoder_threshold"] = thresholdJson(c.head.zoneThreshold[z]);
       row["ttl"] = zone.ttl;
       row["engines"] = std::move(engines);
       tree.push_back(std::move(row));
@@ -385,7 +419,21 @@ std::string jsonReport(const File &file, const std::optional<Verified> &verified
                        {"char_ngram_min", t.char_ngram_min},
                        {"char_ngram_max", t.char_ngram_max},
                        {"layout", c.centroids.header->layout},
-                       {"gain", c.acceptance.header->gain}}}};
+                       {"gain", c.acceptance.header->gain},
+                       {"root_odds", oddsJson(c.acceptance.header->root_odds)}}}};
+    if (c.hasEncoder) {
+      const semdns_clsf_header &a = *c.acceptance.header;
+      const semdns_encm_header &e = *c.encoder.header;
+      const semdns_head_header &head = *c.head.header;
+      out["stages"]["guard"] = {{"confidence", thresholdJson(a.guard_confidence)},
+                                {"odds", oddsJson(a.guard_odds)},
+                                {"reject_odds", oddsJson(a.reject_odds)}};
+      out["stages"]["encoder"] = {
+          {"layers", e.layer_count},    {"width", e.width},
+          {"heads", e.heads},           {"vocabulary", e.vocabulary},
+          {"max_tokens", e.max_tokens}, {"gain", head.gain},
+          {"mix", fraction(head.mix)},  {"root_odds", oddsJson(head.root_odds)}};
+    }
     out["golden_queries"] = c.hasGold ? c.gold.header->count : 0;
   }
   if (c.hasPatterns) {
