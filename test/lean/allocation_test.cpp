@@ -2,6 +2,7 @@
 #include "semdns/semdns.hpp"
 #include "test/unit/runtime/make_artifact.h"
 #include "test/unit/runtime/test_kernel.h"
+#include "test/unit/runtime/with_encoder.h"
 #include "tools/count_allocations.h"
 
 #include <gtest/gtest.h>
@@ -57,6 +58,35 @@ TEST(Allocations, NonePerQuery) {
     EXPECT_EQ(status, SEMDNS_OK);
     EXPECT_EQ(after - before, 0u) << isa;
   }
+}
+
+TEST(Allocations, NoneInStageThree) {
+  if (!allocationsAreCounted())
+    GTEST_SKIP() << "a sanitizer has the allocator";
+  const test::TestModel model = test::makeEncoderModel({.rootClass = true});
+  const std::string bytes = test::packArtifact(model);
+  Artifact artifact = Artifact::openMemory(bytes.data(), bytes.size(), {});
+  Resolver resolver(artifact);
+  Scratch scratch(resolver);
+  std::mt19937_64 random(1);
+  std::vector<std::string> texts = {"", std::string(1 << 20, 'x')};
+  for (int i = 0; i < 100; ++i)
+    texts.push_back(test::randomText(random, model, 1 + random() % 400));
+  Answer answer;
+  semdns_evidence evidence;
+  uint32_t asked = 0;
+  const uint64_t before = allocationsSoFar();
+  for (const std::string &text : texts) {
+    semdns_query query = Resolver::query(text);
+    query.top_k = 8;
+    query.context = texts[2].data();
+    query.context_size = texts[2].size();
+    resolver.resolve(scratch, query, answer);
+    resolver.measure(scratch, query, evidence);
+    asked += answer->stage == SEMDNS_STAGE_ENCODER;
+  }
+  EXPECT_EQ(allocationsSoFar() - before, 0u);
+  EXPECT_GT(asked, 10u);
 }
 
 } // namespace
