@@ -162,6 +162,9 @@ void EmbeddingCache::load() {
       giveUp(std::strerror(errno));
     return;
   }
+  struct stat info;
+  if (::fstat(file.fd(), &info) != 0 || !S_ISREG(info.st_mode))
+    return giveUp("not a regular file");
   Header header, expected = headerOf(digest_, width_);
   const uint64_t size = file.size();
   if (size < sizeof header || !readAt(file.fd(), &header, sizeof header, 0) ||

@@ -10,8 +10,9 @@ namespace semdns::encoder {
 
 /// The final entries (SEMDNS_WPCE_*) of one code point, in order: what BertNormalizer makes of it,
 /// with how BertPreTokenizer and the sorting of marks take each result. Empty: it vanishes.
-/// As PyPI's `tokenizers` 0.23: general categories of Unicode 8, decompositions of Unicode 12.1,
-/// lower case of Unicode 17, whatever ICU (72 or later) is linked. Thread-safe.
+/// As PyPI's `tokenizers` 0.23: general categories of Unicode 8, decompositions and combining
+/// classes of Unicode 9, lower case of Unicode 17, whatever ICU (72 or later) is linked.
+/// Thread-safe.
 std::vector<uint32_t> normalisedEntries(const TokeniserSpec &spec, uint32_t codePoint);
 
 struct NormaliserTable {

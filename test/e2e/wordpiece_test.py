@@ -45,7 +45,7 @@ WORDS = ["un", "unaff", "##aff", "##able", "##ffable", "##a", "running", "##ning
          "##ood", "东京", "##東京", "naive", "##ïve", "the", "##re", "there", "##rea", "[", "##]", "##",
          "don", "##'t", "e\u0301", "##\u0301", "한국", "##국어"]
 
-CONTEXTS = ["{}", "a{}b", "x{}\u0301y", "a\u302e{}\U0001d165z", "\u1d165{}\u302f", "{0}{0} {0}"]
+CONTEXTS = ["{}", "a{}b", "x{}\u0301y", "a\u302e{}\U0001d165z", "\U0001d165{}\u302f", "{0}{0} {0}"]
 
 
 def probe(flags):
@@ -160,15 +160,18 @@ def digest(rows):
 def write_golden():
     picked = hostile()
     picked = picked[:134] + picked[134:4000:40] + picked[-1010:-980]
-    golden = {"made with": f"tokenizers {tokenizers.__version__}", "words": probe_words(), "cases": [], "sweeps": []}
+    golden = {"made with": f"tokenizers {tokenizers.__version__}", "words": probe_words(),
+              "texts": [t.hex() for t in picked], "ids": [], "texts of other flags": [], "sweeps": []}
     for flags in FLAGS:
         tokenizer = probe(flags)
-        golden["cases"].append({"flags": flags, "ids": ids_of(tokenizer, [repaired(t) for t in picked])})
+        ids = ids_of(tokenizer, [repaired(t) for t in picked])
+        if flags == UNCASED:
+            golden["ids"] = ids
+        golden["texts of other flags"].append({"flags": flags, "sha256": digest(ids)})
         if flags in FLAGS[:3]:
-            for context in CONTEXTS:
+            for context in CONTEXTS if flags == UNCASED else CONTEXTS[:2]:
                 golden["sweeps"].append({"flags": flags, "context": context,
                                          "sha256": digest(ids_of(tokenizer, sweep_texts(context)))})
-    golden["texts"] = [t.hex() for t in picked]
     with open(GOLDEN, "w", encoding="ascii") as out:
         json.dump(golden, out, separators=(",", ":"))
         out.write("\n")
@@ -189,7 +192,7 @@ class WordPieceTest(unittest.TestCase):
                 self.compare(Ours(f"--probe={flags}", *probe_words()), probe(flags), data, f"flags {flags}")
 
     def test_every_code_point(self):
-        for flags in FLAGS[:3]:
+        for flags in FLAGS[:2]:
             ours, tokenizer = Ours(f"--probe={flags}", *probe_words()), probe(flags)
             for context in CONTEXTS:
                 with self.subTest(flags=flags, context=context):

@@ -1,5 +1,5 @@
-// Prints the token ids of texts, for test/e2e/wordpiece_test.py: each line of stdin is a text as hex
-// digits, each line of stdout its ids.
+// Prints the token ids of texts, for test/e2e/wordpiece_test.py: each line of stdin is a text as
+// hex digits, each line of stdout its ids.
 //   print_ids FOLDER                 with the tokeniser of an encoder's folder
 //   print_ids --probe=FLAGS WORDS... with the probe (probe.h)
 #include "lib/encoder/import.h"
