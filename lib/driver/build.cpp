@@ -1,11 +1,15 @@
 #include "lib/driver/build.h"
 
+#include "lib/calibrate/calibrate.h"
 #include "lib/driver/compile.h"
+#include "lib/driver/encoder.h"
+#include "lib/driver/recalibrate.h"
 #include "lib/driver/self_check.h"
 #include "lib/driver/training_data.h"
 #include "lib/pack/classes_build.h"
 #include "lib/pack/features_build.h"
 #include "lib/pack/gold_build.h"
+#include "lib/pack/head_build.h"
 #include "lib/pack/keywords_build.h"
 #include "lib/pack/meta_build.h"
 #include "lib/pack/writer.h"
@@ -15,10 +19,13 @@
 #include "lib/support/files.h"
 #include "lib/text/freeze.h"
 #include "lib/train/train.h"
+#include "semdns/format/encoder.h"
 #include "semdns/format/features.h"
 #include "semdns/format/gold.h"
 #include "semdns/format/gpu.h"
+#include "semdns/format/head.h"
 #include "semdns/format/meta.h"
+#include "semdns/format/wordpiece.h"
 #include "semdns/kernel.h"
 #include "semdns/semdns.h"
 
@@ -51,9 +58,16 @@ std::string join(const std::vector<std::string> &parts) {
   return text;
 }
 
+std::string percent(uint32_t part, uint32_t whole) {
+  char text[32];
+  snprintf(text, sizeof text, "%.1f %%", 100.0 * part / whole);
+  return text;
+}
+
 /// All data sections of an artifact, in file order.
 struct Sections {
   std::string meta, zones, text, keywords, features, centroids, acceptance;
+  std::string wordpiece, encoder, head; ///< empty without stage 3
   uint32_t layout = 1;
 };
 
@@ -69,12 +83,17 @@ private:
   bool chooseTargets();
   bool load();
   bool emitSpec();
+  bool loadEncoder();
   bool trainModel();
   bool packSections();
+  /// The sections that calibration changes: META, CLSF, HEAD.
+  bool packAcceptance();
   bool compile();
+  bool calibrate();
   /// The file with these sections; `gold` may be empty.
   std::string assemble(const std::string &gold) const;
   ExitCode proveAndWrite();
+  unsigned threads() const;
   void warnAboutSerial(const std::string &bytes);
   void summarise(const std::string &bytes);
   ExitCode finish(ExitCode code) {
@@ -100,6 +119,9 @@ private:
   std::string specDigest_;
   std::vector<std::string> targets_;
   spec::Input input_;
+  train::TrainingData data_;
+  std::unique_ptr<EncoderStage> encoder_; ///< null without an encoder
+  std::optional<calibrate::Result> promise_;
   std::map<std::string, std::string> inputs_; ///< META pairs about what went in
   train::TrainReport report_;
   pack::RoutingModel model_;
@@ -151,6 +173,12 @@ bool Builder::load() {
     input_.spec.name = options_.name;
   if (options_.serial)
     input_.spec.serial = *options_.serial;
+  for (const std::string &path : options_.unlabelled)
+    input_.spec.unlabelled.push_back({path, path, {"--unlabelled", 0, 0}});
+  for (const std::string &path : options_.calibration)
+    input_.spec.calibration.push_back({path, path, {"--calibration", 0, 0}});
+  input_.spec.alpha = options_.alpha.value_or(input_.spec.alpha);
+  input_.spec.delta = options_.delta.value_or(input_.spec.delta);
   if (targets_.empty()) {
     std::vector<std::string> known = allTargets();
     for (const spec::Text &target : input_.spec.targets) {
@@ -188,19 +216,51 @@ bool Builder::emitSpec() {
   return true;
 }
 
+unsigned Builder::threads() const {
+  return options_.threads ? options_.threads : std::max(1u, std::thread::hardware_concurrency());
+}
+
+bool Builder::loadEncoder() {
+  EncoderOptions options;
+  const spec::EncoderSpec &spec = input_.spec.encoder;
+  Location where{"--encoder", 0, 0};
+  options.folder = options_.encoder;
+  if (options.folder.empty() && spec.folder) {
+    options.folder = spec.folder->path;
+    where = spec.folder->where;
+  }
+  if (options.folder.empty()) {
+    if (options_.finetune || options_.encoderLayers)
+      error("there is no encoder to fine-tune or to cut", "name one with --encoder=DIR");
+    return !diags_.hasErrors();
+  }
+  options.layers = options_.encoderLayers ? options_.encoderLayers : spec.layers;
+  options.cache = options_.cache;
+  options.threads = threads();
+  options.seed = options_.seed;
+  encoder_ = EncoderStage::load(options, where, diags_);
+  return encoder_ && phase("encoder");
+}
+
 bool Builder::trainModel() {
-  train::TrainingData data = gatherTrainingData(input_, options_.seed, diags_, inputs_);
+  data_ = gatherTrainingData(input_, options_.seed, diags_, inputs_);
   if (!phase("read"))
     return false;
+  train::splitExamples(data_, options_.seed, input_.spec.calibration.empty());
+  if (encoder_) {
+    if ((options_.finetune || input_.spec.encoder.finetune) && !encoder_->finetune(data_))
+      return false;
+    phase("finetune");
+    data_.teacher = encoder_->teacher();
+  }
   train::TrainOptions trainOptions;
-  trainOptions.threads =
-      options_.threads ? options_.threads : std::max(1u, std::thread::hardware_concurrency());
+  trainOptions.threads = threads();
   trainOptions.seed = options_.seed;
   trainOptions.alpha = input_.spec.alpha;
   sections_.text = text::buildTextSection();
   std::span<const uint8_t> textSection(reinterpret_cast<const uint8_t *>(sections_.text.data()),
                                        sections_.text.size());
-  model_ = train::train(data, trainOptions, textSection, diags_, &report_);
+  model_ = train::train(data_, trainOptions, textSection, diags_, &report_);
   if (model_.embedding.dim == 0)
     model_
         .embedding = {}; // no stage 2: what packing and compiling see must not differ in leftovers
@@ -225,9 +285,31 @@ bool Builder::packSections() {
             sections_.keywords) ||
       !take(pack::buildFeaturesSection(model_.embedding, why), sections_.features) ||
       !take(pack::buildCentroidsSection(model_.embedding, sections_.layout, why),
-            sections_.centroids) ||
-      !take(pack::buildAcceptanceSection(model_, tree, why), sections_.acceptance))
+            sections_.centroids))
     return false;
+  if (model_.head.present() && !encoder_->pack(sections_.wordpiece, sections_.encoder, why)) {
+    error("the encoder cannot be packed: " + why);
+    return false;
+  }
+  return packAcceptance() && phase("pack");
+}
+
+bool Builder::packAcceptance() {
+  std::string why;
+  auto acceptance = pack::buildAcceptanceSection(model_, input_.tree, why);
+  if (!acceptance) {
+    error(why);
+    return false;
+  }
+  sections_.acceptance = std::move(*acceptance);
+  if (model_.head.present()) {
+    auto head = pack::buildHeadSection(model_, input_.tree, why);
+    if (!head) {
+      error(why);
+      return false;
+    }
+    sections_.head = std::move(*head);
+  }
   std::map<std::string, std::string> meta = inputs_;
   auto share = [](uint32_t part, uint32_t whole) {
     return std::to_string(part) + "/" + std::to_string(whole);
@@ -247,6 +329,12 @@ bool Builder::packSections() {
   meta["train.seed"] = std::to_string(options_.seed);
   meta["train.alpha"] = std::to_string(input_.spec.alpha);
   meta["train.examples"] = std::to_string(report_.examples);
+  if (encoder_)
+    for (const auto &[key, value] : encoder_->meta())
+      meta[key] = value;
+  if (promise_)
+    for (const auto &[key, value] : promise_->meta)
+      meta[key] = value;
   meta["train.heldout"] = std::to_string(report_.heldOut);
   meta["train.heldout.best"] = share(report_.bestCorrect, report_.inScope);
   meta["train.heldout.answered"] = share(report_.answered, report_.inScope);
@@ -256,7 +344,7 @@ bool Builder::packSections() {
     error(why);
     return false;
   }
-  return phase("pack");
+  return true;
 }
 
 bool Builder::compile() {
@@ -286,6 +374,40 @@ bool Builder::compile() {
   return phase("compile") && ok;
 }
 
+bool Builder::calibrate() {
+  std::vector<calibrate::Row> rows;
+  for (const train::Example &example : data_.examples)
+    if (example.kind == train::ExampleKind::Labelled && example.part != train::Part::Train)
+      rows.push_back(
+          {example.text, example.zone,
+           example.part == train::Part::Tune ? calibrate::Part::Tune : calibrate::Part::Calibrate});
+  if (!input_.spec.calibration.empty()) {
+    readCalibration(input_.spec.calibration, input_.tree, input_.spec.rootLabel, rows, diags_);
+    if (diags_.hasErrors())
+      return false;
+    std::vector<std::string_view> training;
+    for (const train::Example &example : data_.examples)
+      training.push_back(example.text);
+    warnAboutLeakage(rows, training, {input_.spec.calibration[0].written, 0, 0}, threads(), diags_);
+  }
+  calibrate::Options options;
+  options.alpha = input_.spec.alpha;
+  options.delta = input_.spec.delta;
+  options.perZone = input_.spec.perZone;
+  options.encoder = model_.head.present();
+  options.base = {model_.guard, model_.acceptance, model_.head.acceptance};
+  options.threads = threads();
+  options.where = [this](uint32_t zone) { return input_.tree.zones[zone].where; };
+  options.source = {sourceName_, 0, 0};
+  promise_ = calibrate::calibrateArtifact(assemble({}), rows, options, diags_);
+  if (!promise_)
+    return false;
+  model_.guard = promise_->rules.guard;
+  model_.acceptance = promise_->rules.embedding;
+  model_.head.acceptance = promise_->rules.encoder;
+  return packAcceptance() && phase("calibrate");
+}
+
 std::string Builder::assemble(const std::string &gold) const {
   pack::ArtifactWriter writer(SEMDNS_KIND_HIERARCHY, input_.spec.serial);
   auto data = [&](uint32_t tag, uint32_t version, const std::string &bytes) {
@@ -297,7 +419,13 @@ std::string Builder::assemble(const std::string &gold) const {
   data(SEMDNS_TAG_KEYW, SEMDNS_KEYW_VERSION, sections_.keywords);
   data(SEMDNS_TAG_TOKV, SEMDNS_TOKV_VERSION, sections_.features);
   data(SEMDNS_TAG_CENT, SEMDNS_CENT_VERSION, sections_.centroids);
+  if (!sections_.encoder.empty())
+    data(SEMDNS_TAG_ENCM, SEMDNS_ENCM_VERSION, sections_.encoder);
   data(SEMDNS_TAG_CLSF, SEMDNS_CLSF_VERSION, sections_.acceptance);
+  if (!sections_.encoder.empty()) {
+    data(SEMDNS_TAG_WPCE, SEMDNS_WPCE_VERSION, sections_.wordpiece);
+    data(SEMDNS_TAG_HEAD, SEMDNS_HEAD_VERSION, sections_.head);
+  }
   // A reader may do without kernels: the portable ones answer the same.
   for (const KernelSection &kernel : kernels_)
     if (kernel.tag == SEMDNS_TAG_KCPU)
@@ -348,19 +476,20 @@ void Builder::summarise(const std::string &bytes) {
           input_.tree.engines.size(), model_.keywords.terms.size(), report_.examples, report_.rows,
           report_.dim, kernels_.size(), static_cast<double>(bytes.size()) / 1e6,
           static_cast<unsigned long long>(input_.spec.serial));
-  if (report_.inScope && !report_.answered)
-    fprintf(
-        stderr,
-        "held-out slice of %u: best guess right %.1f %%; too small to set thresholds by, so a zone "
-        "needs a confidence of one half (docs/architecture.md, \"Training\")\n",
-        report_.heldOut, 100.0 * report_.bestCorrect / report_.inScope);
-  else if (report_.inScope)
-    fprintf(stderr,
-            "held-out slice of %u: best guess right %.1f %%, answered below the root %.1f %%, "
-            "misrouted %.1f %% (no guarantee: see docs/architecture.md, \"Training\")\n",
-            report_.heldOut, 100.0 * report_.bestCorrect / report_.inScope,
-            100.0 * report_.answered / report_.inScope,
-            100.0 * report_.misrouted / report_.inScope);
+  if (report_.inScope)
+    fprintf(stderr, "tuning slice of %u: best guess right %.1f %%%s\n", report_.heldOut,
+            100.0 * (encoder_ ? report_.headCorrect : report_.bestCorrect) / report_.inScope,
+            encoder_ ? (" with stage 3, " + percent(report_.bestCorrect, report_.inScope) +
+                        " with stages 1 and 2 alone")
+                           .c_str()
+                     : "");
+  if (encoder_)
+    fprintf(stderr, "encoder: %u layers of width %u; %llu texts embedded, %llu from the cache\n",
+            encoder_->model().shape.layers, encoder_->model().shape.width,
+            static_cast<unsigned long long>(encoder_->embedded()),
+            static_cast<unsigned long long>(encoder_->remembered()));
+  if (promise_)
+    fprintf(stderr, "risk: %s\n", calibrate::describe(promise_->main()).c_str());
   fprintf(stderr, "digest %s\n", pack::rootDigestHex(bytes).c_str());
 }
 
@@ -445,10 +574,12 @@ ExitCode Builder::run() {
   bool onlySpec = options_.output.empty() && options_.stopAfter.empty();
   if (options_.stopAfter == "spec" || onlySpec)
     return finish(kDone);
-  if (!trainModel() || !packSections() || !compile())
+  if (!loadEncoder() || !trainModel() || !packSections() || !compile())
     return rejected();
   if (!options_.stopAfter.empty())
     return finish(kDone);
+  if (!calibrate())
+    return rejected();
   return proveAndWrite();
 }
 
