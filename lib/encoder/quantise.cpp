@@ -1,6 +1,7 @@
 #include "lib/encoder/quantise.h"
 
 #include "kernels/encode.h"
+#include "lib/encoder/tokeniser.h"
 
 #include <algorithm>
 #include <array>
@@ -79,7 +80,7 @@ pack::EncoderModel convert(const Model &model, uint32_t layers, const Smooth &sm
   m.width = shape.width;
   m.inner = shape.inner;
   m.vocabulary = shape.vocabulary;
-  m.maxTokens = std::min(shape.maxTokens, SEMDNS_ENCODER_MAX_TOKENS);
+  m.maxTokens = windowTokens(shape);
   m.pooling = shape.pooling == Pooling::Mean  ? SEMDNS_POOLING_MEAN
               : shape.pooling == Pooling::Cls ? SEMDNS_POOLING_CLS
                                               : SEMDNS_POOLING_MAX;
@@ -199,7 +200,8 @@ void balance(std::vector<float> &largest, const pack::EncoderLinear &map) {
     const float middle = known[known.size() / 2];
     for (uint32_t d = 0; d < map.in; ++d)
       factors[d] = largest[d] > 0x1p-20f && weight[d] > 0x1p-20f
-                       ? std::clamp(factors[d] / middle, 0x1p-6f, 0x1p6f)
+                       ? std::clamp(factors[d] / middle, 1 / SEMDNS_ENCODER_MAX_SMOOTH,
+                                    SEMDNS_ENCODER_MAX_SMOOTH)
                        : 1.0f;
   }
   largest = std::move(factors);

@@ -47,11 +47,12 @@
 #define SEMDNS_ENCODER_MIN_TOKENS 8u   /* of a query's window, special tokens included */
 #define SEMDNS_ENCODER_MAX_TOKENS 128u
 
-/* Limits on the floats' magnitudes. */
+/* Limits on the floats' magnitudes. Largest at any point is the sum of squares of the norm behind
+ * `down`, below 2^123: norms yield less than 2^12, `up` less than 2^32, `down` less than 2^55. */
 #define SEMDNS_ENCODER_MIN_SCALE 0x1p-40f /* scales and smooth; a scale may also be 0 */
-#define SEMDNS_ENCODER_MAX_SCALE 1.0f     /* of words and weights */
-#define SEMDNS_ENCODER_MAX_SMOOTH 0x1p12f
-#define SEMDNS_ENCODER_MAX_NORM 256.0f    /* norm_gain, norm_bias, positions */
+#define SEMDNS_ENCODER_MAX_SCALE 0.25f    /* of words and weights: those are at most 31.75 */
+#define SEMDNS_ENCODER_MAX_SMOOTH 16.0f
+#define SEMDNS_ENCODER_MAX_NORM 64.0f     /* norm_gain, norm_bias, positions */
 #define SEMDNS_ENCODER_MAX_BIAS 65536.0f
 #define SEMDNS_ENCODER_MIN_EPSILON 0x1p-48f
 #define SEMDNS_ENCODER_MAX_EPSILON 1.0f
