@@ -26,6 +26,8 @@ struct BuildOptions {
   uint32_t encoderLayers = 0;          ///< 0: the spec's, else all
   bool finetune = false;               ///< or the spec says so
   std::vector<std::string> unlabelled; ///< beside the spec's
+  std::vector<std::string> calibration; ///< labelled files for the promise alone, beside the spec's
+  std::optional<double> alpha, delta;   ///< override the spec's risk, each in (0, 1)
   std::string cache;                   ///< folder; empty: the default one; "none": no cache
   std::string dumpSpec;                ///< write the spec (as derived) here
   std::string dumpIrTo;                ///< folder for the IR after each phase
