@@ -1,6 +1,7 @@
 // build-hierarchy: compiles a zone tree into one frozen artifact.
 
 #include "lib/driver/build.h"
+#include "lib/driver/recalibrate.h"
 #include "lib/support/command_line.h"
 #include "semdns/semdns.h"
 
@@ -19,6 +20,8 @@ Examples:
   build-hierarchy --from-examples=train.jsonl --root-label=oos -o demo.sdna
   # what it derived, to edit and build from
   build-hierarchy --from-examples=train.jsonl --dump-spec=hierarchy.txtpb
+  # thresholds for other labelled queries, without training: at most 2 % of them misrouted
+  build-hierarchy --recalibrate=demo.sdna --calibration=new.jsonl --alpha=0.02 -o demo2.sdna
 
 Rows of example files are JSON lines: {"text": "...", "label": "legal/contracts"}.
 Exit: 0 done, 1 input rejected, 2 usage, 3 a test{} block fails, 4 incompatible, 5 internal error.
@@ -52,7 +55,8 @@ int main(int argc, char **argv) {
   app.set_version_flag("--version", std::string("build-hierarchy ") + semdns_version());
 
   semdns::driver::BuildOptions options;
-  std::vector<std::string> fromExamples, targets, cubins, unlabelled;
+  semdns::driver::RecalibrateOptions again;
+  std::vector<std::string> fromExamples, targets, cubins, unlabelled, calibration;
   std::string diagnostics = "text";
   app.add_option("SPEC", options.spec, "hierarchy in protobuf text; \"-\" is stdin");
   app.add_option("--from-examples", fromExamples,
@@ -79,6 +83,18 @@ int main(int argc, char **argv) {
                "train the encoder on the examples first (minutes to an hour)");
   app.add_option("--unlabelled", unlabelled,
                  "text without labels for the encoder to teach with (comma-separated files)");
+  app.add_option("--calibration", calibration,
+                 "labelled queries that set the thresholds and do nothing else (comma-separated "
+                 "files; default: a part of the examples)");
+  app.add_option("--recalibrate", again.artifact,
+                 "no training: this artifact with thresholds by --calibration, serial + 1");
+  app.add_option(
+         "--alpha", options.alpha,
+         "misroute rate to promise, of all in-scope queries (default: the spec's, else 0.05)")
+      ->check(CLI::Range(1e-6, 0.999999));
+  app.add_option("--delta", options.delta,
+                 "probability that the promise may fail with (default: the spec's, else 0.05)")
+      ->check(CLI::Range(1e-6, 0.999999));
   app.add_option("--cache", options.cache,
                  "folder for embeddings and fine-tuned encoders (default: "
                  "$XDG_CACHE_HOME/semdns or ~/.cache/semdns); \"none\" keeps nothing");
@@ -106,12 +122,43 @@ int main(int argc, char **argv) {
   options.targets = splitAtCommas(targets);
   options.cubins = splitAtCommas(cubins);
   options.unlabelled = splitAtCommas(unlabelled);
+  options.calibration = splitAtCommas(calibration);
   options.jsonDiagnostics = diagnostics == "json";
 
   auto usage = [](const char *message) {
     fprintf(stderr, "build-hierarchy: %s\nTry build-hierarchy --help.\n", message);
     return static_cast<int>(semdns::kUsage);
   };
+  if (std::find(options.calibration.begin(), options.calibration.end(), "-") !=
+      options.calibration.end())
+    return usage("--calibration=-: give a file");
+  if (!again.artifact.empty()) {
+    for (const char *flag :
+         {"--from-examples", "--name", "--targets", "--cubin", "--encoder", "--encoder-layers",
+          "--finetune", "--unlabelled", "--dump-spec", "--dump-ir-to", "--stop-after", "--against"})
+      if (app.count(flag))
+        return usage((std::string(flag) + " has no meaning with --recalibrate, which only sets "
+                                          "thresholds")
+                         .c_str());
+    if (!options.spec.empty())
+      return usage("give either a SPEC or --recalibrate=old.sdna");
+    if (options.calibration.empty())
+      return usage("--recalibrate needs labelled queries: --calibration=FILE");
+    if (options.output.empty())
+      return usage("say where the artifact goes: -o FILE");
+    again.calibration = options.calibration;
+    again.output = options.output;
+    again.force = options.force;
+    again.rootLabel = options.rootLabel;
+    again.serial = options.serial;
+    again.alpha = options.alpha;
+    again.delta = options.delta;
+    again.threads = options.threads;
+    again.warningsAreErrors = options.warningsAreErrors;
+    again.jsonDiagnostics = options.jsonDiagnostics;
+    again.quiet = options.quiet;
+    return semdns::endOutput("build-hierarchy", semdns::driver::recalibrate(again));
+  }
   if (options.spec.empty() == options.fromExamples.empty())
     return usage("give either a SPEC or --from-examples=FILE");
   if (!options.rootLabel.empty() && options.fromExamples.empty())
