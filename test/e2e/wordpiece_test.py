@@ -32,7 +32,8 @@ except ImportError:
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 DATA = pathlib.Path(os.environ.get("SEMDNS_DATA", SOURCE / "../shared/data"))
-PRINT_IDS = os.environ.get("SEMDNS_PRINT_IDS", str(SOURCE / "build/release/test/print_ids"))
+BIN = pathlib.Path(os.environ.get("SEMDNS_BIN", SOURCE / "build/release/bin"))
+PRINT_IDS = os.environ.get("SEMDNS_PRINT_IDS", str(BIN.parent / "test/print_ids"))
 GOLDEN = SOURCE / "test/unit/encoder_import/golden.json"
 
 CLEAN, LOWER, STRIP, CHINESE = 1, 2, 4, 8
@@ -177,7 +178,11 @@ def write_golden():
         out.write("\n")
 
 
-@unittest.skipUnless(tokenizers, "SKIPPED: the Python package tokenizers is not installed")
+def setUpModule():
+    if not tokenizers:
+        raise unittest.SkipTest("SKIPPED: the Python package tokenizers is not installed")
+
+
 class WordPieceTest(unittest.TestCase):
     def compare(self, ours, tokenizer, data, what):
         theirs = ids_of(tokenizer, [repaired(t) for t in data])
