@@ -1,5 +1,5 @@
 /* Micro-kernel: token ids to the encoder's embedding, stage 3's arithmetic (docs/architecture.md,
- * "Stage 3", is the definition; lib/reference/encoder.cpp the slow twin).
+ * "Stage 3's embedding", is the definition; lib/reference/encoder.cpp the slow twin).
  *
  * Written once over vectors of 16 lanes with the vector extensions of clang and GCC. Where a
  * machine has narrower vectors the compiler splits them. Every instruction set gives the same bits,

@@ -8,7 +8,7 @@ namespace semdns::encoder {
 
 /// `model`'s first `layers` blocks (1..shape.layers) in int8: weights and words symmetric, with a
 /// scale per output channel and per word; windows of at most 128 tokens. What is normalised or
-/// pooled, and where, is docs/architecture.md, "Stage 3".
+/// pooled, and where, is docs/architecture.md, "Stage 3's embedding".
 ///
 /// Inputs of linear maps differ much between channels, and one scale for a token leaves small
 /// channels few steps. Each channel is therefore multiplied by a factor, and the weights divided by

@@ -1,5 +1,5 @@
-/// \file The slow oracle of stage 3's embedding: docs/architecture.md, "Stage 3", one number at a
-/// time. Every kernel, compiled or portable, must give its bits.
+/// \file The slow oracle of stage 3's embedding: docs/architecture.md, "Stage 3's embedding", one
+/// number at a time. Every kernel, compiled or portable, must give its bits.
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,7 @@ namespace semdns::exec {
 uint64_t encoderArenaSize(const artifact::Encoder &encoder);
 
 /// A semdns_kernel_encode_fn that reads everything, dimensions included, from the section.
-/// Bit-equal to every compiled one (docs/architecture.md, "Stage 3").
+/// Bit-equal to every compiled one (docs/architecture.md, "Stage 3's embedding").
 void encodePortable(const uint8_t *encm, const uint32_t *ids, uint32_t count, void *arena,
                     int8_t *q, uint32_t *peak);
 

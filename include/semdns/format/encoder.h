@@ -30,7 +30,8 @@
  *
  * Every array starts at a multiple of 64; all of them but word_scales end at one. Floats are IEEE
  * single precision, finite, zero or normal, and within the limits below: with these no intermediate
- * result of docs/architecture.md, "Stage 3", can overflow or be NaN, whatever the integers are. */
+ * result of docs/architecture.md, "Stage 3's embedding", can overflow or be NaN, whatever the
+ * integers are. */
 #ifndef SEMDNS_FORMAT_ENCODER_H
 #define SEMDNS_FORMAT_ENCODER_H
 
