@@ -1,7 +1,8 @@
-// Writes the seeds of the artifact target: make_seeds test/fuzz/corpus. (The seed of the ELF target
-// is test/unit/artifact's kernel_good.so.) Deterministic; run it when a format changes.
+// Writes the seeds of the artifact and encm targets: make_seeds test/fuzz/corpus. (The seed of the
+// ELF target is test/unit/artifact's kernel_good.so.) Deterministic; run it when a format changes.
 #include "lib/support/files.h"
 #include "test/unit/artifact/sample.h"
+#include "test/unit/encoder_int8/sample.h"
 #include "test/unit/runtime/with_encoder.h"
 
 #include <cstdio>
@@ -13,7 +14,7 @@ int main(int argc, char **argv) {
     std::fprintf(stderr, "usage: make_seeds CORPUS_FOLDER\n");
     return 2;
   }
-  const std::string folder = std::string(argv[1]) + "/artifact/";
+  const std::string folder = std::string(argv[1]) + "/";
   test::Sample all;
   test::Sample bare;
   bare.sections.erase({SEMDNS_TAG_GOLD, 0});
@@ -26,11 +27,19 @@ int main(int argc, char **argv) {
   small.wordsPerClass = 2;
   small.wordNgramMax = 1;
   small.encoderWidth = 16;
+  test::EncoderShape tiny;
+  tiny.layers = tiny.heads = 1;
+  tiny.inner = 16;
+  tiny.vocabulary = 2;
+  tiny.maxTokens = 8;
+  std::string why;
+  const auto encm = pack::buildEncoderSection(test::randomEncoder(tiny, 1), why);
   const std::pair<const char *, std::string> seeds[] = {
-      {"encoder", test::packArtifact(test::makeEncoderModel(small))},
-      {"hierarchy", all.finish()},
-      {"no_text", bare.finish()},
-      {"patterns", test::samplePatterns()},
+      {"encm/tiny", encm ? *encm : why},
+      {"artifact/encoder", test::packArtifact(test::makeEncoderModel(small))},
+      {"artifact/hierarchy", all.finish()},
+      {"artifact/no_text", bare.finish()},
+      {"artifact/patterns", test::samplePatterns()},
   };
   for (const auto &[name, bytes] : seeds) {
     std::string error;
