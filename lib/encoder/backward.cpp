@@ -288,7 +288,7 @@ Tape Backward::tapeOf(const Shape &shape, const Group &group, size_t layer) {
 /// in the tape: the inputs of the products, and the derivatives of their results: in place of qkv
 /// and up, and for `output` and `down` in middleHat and hat, which are not needed any more.
 double Backward::run(const Parameters &parameters, Group &group, std::span<const uint32_t> labels,
-                     float share, float smoothing, const Dropout *stepDropout) {
+                     float share, float smoothing, float consistency, const Dropout *stepDropout) {
   const Shape &shape = parameters.shape;
   const Head &head = parameters.head;
   const Batch &batch = group.batch;
@@ -314,26 +314,45 @@ double Backward::run(const Parameters &parameters, Group &group, std::span<const
   // The head. From here on `scores` holds share * scale times the derivative by the score.
   float *e = embeddings_.data() + group.firstSequence * width;
   float *scores = scores_.data() + group.firstSequence * head.count;
-  std::vector<float> lengths(sequences), row(padded(head.count));
+  std::vector<float> lengths(sequences);
   pool(shape, batch, x(layers), e);
   for (size_t s = 0; s < sequences; ++s)
     lengths[s] = normalise(e + s * width, width);
   multiply(sequences, head.count, width, e, classes_.data(), scores);
   double loss = 0;
-  for (size_t s = 0; s < sequences; ++s) {
-    float *score = scores + s * head.count;
-    std::fill(row.begin(), row.end(), -1e30f);
-    double target = 0; // the score that the target distribution expects
-    uint32_t label = labels[group.firstSequence + s];
+  size_t together = consistency > 0 ? 2 : 1;
+  std::vector<float> logits[2], probabilities[2];
+  for (size_t s = 0; s < sequences; s += together) {
     float even = smoothing / float(head.count);
-    for (size_t k = 0; k < head.count; ++k) {
-      row[k] = score[k] * head.scale + head.bias[k];
-      target += double(even) * row[k];
+    for (size_t r = 0; r < together; ++r) {
+      logits[r].assign(padded(head.count), -1e30f);
+      double target = 0; // the score that the target distribution expects
+      for (size_t k = 0; k < head.count; ++k) {
+        logits[r][k] = scores[(s + r) * head.count + k] * head.scale + head.bias[k];
+        target += double(even) * logits[r][k];
+      }
+      target += double(1 - smoothing) * logits[r][labels[group.firstSequence + s + r]];
+      probabilities[r] = logits[r];
+      loss += softmax(head.count, probabilities[r].data()) - target;
     }
-    target += double(1 - smoothing) * row[label];
-    loss += softmax(head.count, row.data()) - target;
-    for (size_t k = 0; k < head.count; ++k)
-      score[k] = (row[k] - even - (k == label ? 1 - smoothing : 0)) * share * head.scale;
+    // KL's slopes do not change when a constant is added to the scores: no logarithm is needed.
+    double apart = 0, expected[2] = {0, 0};
+    for (size_t k = 0; k < head.count && together == 2; ++k) {
+      double difference = double(logits[0][k]) - double(logits[1][k]);
+      apart += (double(probabilities[0][k]) - double(probabilities[1][k])) * difference;
+      expected[0] += double(probabilities[0][k]) * difference;
+      expected[1] -= double(probabilities[1][k]) * difference;
+    }
+    loss += double(consistency) * apart;
+    for (size_t r = 0; r < together; ++r)
+      for (size_t k = 0; k < head.count; ++k) {
+        float p = probabilities[r][k];
+        float g = p - even - (k == labels[group.firstSequence + s + r] ? 1 - smoothing : 0);
+        if (together == 2)
+          g += consistency * (p * (logits[r][k] - logits[1 - r][k] - float(expected[r])) + p -
+                              probabilities[1 - r][k]);
+        scores[(s + r) * head.count + k] = g * share * head.scale;
+      }
   }
 
   Buffer dx(tokens * width), dMiddle(tokens * width), dContext(tokens * width),
@@ -400,7 +419,8 @@ double Backward::run(const Parameters &parameters, Group &group, std::span<const
 
 double Backward::accumulate(const Parameters &parameters, const Batch &batch,
                             std::span<const uint32_t> labels, float share, float smoothing,
-                            const Dropout *dropout, unsigned threads, Gradients &gradients) {
+                            float consistency, const Dropout *dropout, unsigned threads,
+                            Gradients &gradients) {
   const Shape &shape = parameters.shape;
   const Head &head = parameters.head;
   size_t width = shape.width, inner = shape.inner, tokens = batch.tokens();
@@ -417,7 +437,8 @@ double Backward::accumulate(const Parameters &parameters, const Batch &batch,
   std::vector<Group> groups;
   for (size_t s = 0, probability = 0; s < batch.sequences(); ++s) {
     size_t first = batch.start[s], length = batch.start[s + 1] - first;
-    if (groups.empty() || first * count >= groups.size() * tokens) {
+    bool whole = consistency <= 0 || s % 2 == 0; // pairs stay together
+    if (groups.empty() || (whole && first * count >= groups.size() * tokens)) {
       groups.emplace_back();
       groups.back().firstToken = first;
       groups.back().firstSequence = s;
@@ -428,7 +449,7 @@ double Backward::accumulate(const Parameters &parameters, const Batch &batch,
     probability += shape.heads * length * padded(length);
   }
   parallelFor(groups.size(), threads, [&](size_t g, size_t) {
-    groups[g].loss = run(parameters, groups[g], labels, share, smoothing, dropout);
+    groups[g].loss = run(parameters, groups[g], labels, share, smoothing, consistency, dropout);
   });
 
   // Gradients of the weights, over all tokens at once, in pieces of their rows.

@@ -51,7 +51,8 @@ public:
   /// each class. Ids have a slot, labels are below head.count. The same for any number of threads.
   double accumulate(const Parameters &parameters, const Batch &batch,
                     std::span<const uint32_t> labels, float share, float smoothing,
-                    const Dropout *dropout, unsigned threads, Gradients &gradients);
+                    float consistency, const Dropout *dropout, unsigned threads,
+                    Gradients &gradients);
 
 private:
   struct LayerBuffers {
@@ -60,7 +61,7 @@ private:
   struct Group;
   void reserve(const Shape &shape, const Batch &batch, uint32_t classes);
   double run(const Parameters &parameters, Group &group, std::span<const uint32_t> labels,
-             float share, float smoothing, const Dropout *dropout);
+             float share, float smoothing, float consistency, const Dropout *dropout);
   Tape tapeOf(const Shape &shape, const Group &group, size_t layer);
 
   std::vector<LayerBuffers> layers_;

@@ -203,8 +203,8 @@ bool valid(const FinetuneOptions &o) {
   auto positive = [](float v) { return v > 0 && std::isfinite(v); };
   return o.epochs && o.batch && positive(o.rate) && positive(o.headRate) && share(o.warmup) &&
          share(o.weightDecay) && o.layerDecay > 0 && o.layerDecay <= 1 && share(o.dropout) &&
-         share(o.tokenDrop) && share(o.smoothing) && positive(o.scale) && o.clip >= 0 &&
-         std::isfinite(o.clip);
+         share(o.tokenDrop) && share(o.smoothing) && positive(o.scale) && o.consistency >= 0 &&
+         std::isfinite(o.consistency) && o.clip >= 0 && std::isfinite(o.clip);
 }
 
 /// Rows as embed() reads them.
@@ -284,6 +284,7 @@ std::optional<Finetuned> finetune(const Model &model,
   Backward backward;
   std::vector<float> squares(pieces.size());
   uint32_t step = 0;
+  const uint32_t passes = options.consistency > 0 ? 2 : 1;
   for (uint32_t epoch = 0; epoch < options.epochs; ++epoch) {
     std::vector<uint32_t> order =
         shuffled(rows.size(), mix(options.seed + (uint64_t(epoch) << 32)));
@@ -300,25 +301,27 @@ std::optional<Finetuned> finetune(const Model &model,
       for (size_t i = begin; i < end;) {
         Batch batch;
         std::vector<uint32_t> batchLabels, ids, at;
-        for (; i < end &&
-               (batch.tokens() == 0 || batch.tokens() + rows[order[i]].size() <= kTurnTokens);
-             ++i) {
-          const std::vector<uint32_t> &row = rows[order[i]];
-          ids.clear();
-          at.clear();
-          for (uint32_t t = 0; t < row.size(); ++t) {
-            bool inner = t > 0 && t + 1 < row.size();
-            uint64_t drawn = mix(mix(dropout.key + i) + t) >> 32;
-            if (inner && double(drawn) < double(options.tokenDrop) * 4294967296.0)
-              continue;
-            ids.push_back(row[t]);
-            at.push_back(t);
+        for (; i < end && (batch.tokens() == 0 ||
+                           batch.tokens() + passes * rows[order[i]].size() <= kTurnTokens);
+             ++i)
+          for (uint32_t pass = 0; pass < passes; ++pass) {
+            const std::vector<uint32_t> &row = rows[order[i]];
+            ids.clear();
+            at.clear();
+            for (uint32_t t = 0; t < row.size(); ++t) {
+              bool inner = t > 0 && t + 1 < row.size();
+              uint64_t drawn = mix(mix(dropout.key + 2 * i + pass) + t) >> 32;
+              if (inner && double(drawn) < double(options.tokenDrop) * 4294967296.0)
+                continue;
+              ids.push_back(row[t]);
+              at.push_back(t);
+            }
+            batch.add(ids, at);
+            batchLabels.push_back(rowLabels[order[i]]);
           }
-          batch.add(ids, at);
-          batchLabels.push_back(rowLabels[order[i]]);
-        }
-        loss += backward.accumulate(parameters, batch, batchLabels, 1.0f / float(end - begin),
-                                    options.smoothing, &dropout, options.threads, gradients);
+        loss += backward.accumulate(parameters, batch, batchLabels,
+                                    1.0f / float(passes * (end - begin)), options.smoothing,
+                                    options.consistency, &dropout, options.threads, gradients);
         dropout.row += batch.tokens();
       }
 
@@ -347,7 +350,7 @@ std::optional<Finetuned> finetune(const Model &model,
       if (progress)
         progress->update(uint64_t(epoch) * sequences.size() + end);
     }
-    result.losses.push_back(loss / double(rows.size()));
+    result.losses.push_back(loss / double(passes * rows.size()));
   }
   for (uint32_t slot = 0; slot < words.count(); ++slot)
     words.catchUp(slot, step);
@@ -385,6 +388,7 @@ std::string describe(const FinetuneOptions &options) {
   add("dropout", options.dropout);
   add("token-drop", options.tokenDrop);
   add("smoothing", options.smoothing);
+  add("consistency", options.consistency);
   add("scale", options.scale);
   add("cosine", int(options.cosine));
   add("clip", options.clip);

@@ -23,6 +23,8 @@ struct FinetuneOptions {
   float dropout = 0.1f;      ///< in [0, 1)
   float tokenDrop = 0; ///< share of tokens between the first and the last that a step leaves out
   float smoothing = 0; ///< of the labels, in [0, 1)
+  /// Weight of the divergence between a row's two passes; 0: one pass, which takes half the time.
+  float consistency = 1;
   float scale = 20;    ///< of the embedding before the head's softmax
   bool cosine = false; ///< class vectors of unit length, no bias
   float clip = 1;      ///< largest length of a step's gradient; 0: any

@@ -26,10 +26,12 @@ Model modelOf(const Parameters &parameters) {
 
 /// `share` * sum of the rows' losses, in double precision.
 double lossOf(const Parameters &parameters, const Sequences &rows,
-              const std::vector<uint32_t> &labels, double share, double smoothing) {
+              const std::vector<uint32_t> &labels, double share, double smoothing,
+              double consistency = 0) {
   Model model = modelOf(parameters);
   const Head &head = parameters.head;
   double loss = 0;
+  Rows logs; // of the probabilities
   for (size_t i = 0; i < rows.size(); ++i) {
     Vector e = reference::embed(model, rows[i]), scores(head.count);
     double total = 0;
@@ -44,10 +46,16 @@ double lossOf(const Parameters &parameters, const Sequences &rows,
                   (head.cosine ? 0.0 : double(head.bias[k]));
       total += std::exp(scores[k]);
     }
+    for (double &score : scores)
+      score -= std::log(total);
+    logs.push_back(scores);
     for (uint32_t k = 0; k < head.count; ++k)
-      loss += share * (std::log(total) - scores[k]) *
-              (smoothing / head.count + (k == labels[i] ? 1 - smoothing : 0));
+      loss -= share * scores[k] * (smoothing / head.count + (k == labels[i] ? 1 - smoothing : 0));
   }
+  for (size_t i = 0; i + 1 < rows.size() && consistency > 0; i += 2)
+    for (uint32_t k = 0; k < head.count; ++k)
+      loss += share * consistency * (std::exp(logs[i][k]) - std::exp(logs[i + 1][k])) *
+              (logs[i][k] - logs[i + 1][k]);
   return loss;
 }
 
@@ -55,6 +63,7 @@ struct Case {
   Pooling pooling = Pooling::Mean;
   Activation activation = Activation::Gelu;
   bool cosine = false;
+  float consistency = 0;
 };
 
 struct Setting {
@@ -145,17 +154,17 @@ template <typename Loss> double slope(float &value, float step, Loss &&loss) {
 }
 
 TEST(Backward, GradientsAreTheLossesSlopes) {
-  std::vector<Case> cases = {{Pooling::Mean, Activation::Gelu, false},
-                             {Pooling::Cls, Activation::GeluTanh, true},
-                             {Pooling::Max, Activation::Gelu, false},
-                             {Pooling::Mean, Activation::Relu, true}};
+  std::vector<Case> cases = {{Pooling::Mean, Activation::Gelu, false, 0.7f},
+                             {Pooling::Cls, Activation::GeluTanh, true, 0.5f},
+                             {Pooling::Max, Activation::Gelu, false, 0},
+                             {Pooling::Mean, Activation::Relu, true, 0}};
   for (const Case &c : cases) {
     Setting s(c);
     Gradients gradients(s.parameters, s.used);
     Backward backward;
-    double loss =
-        backward.accumulate(s.parameters, s.batch(), s.labels, 0.5f, 0.1f, nullptr, 2, gradients);
-    double expected = lossOf(s.parameters, s.rows, s.labels, 0.5, 0.1);
+    double loss = backward.accumulate(s.parameters, s.batch(), s.labels, 0.5f, 0.1f, c.consistency,
+                                      nullptr, 2, gradients);
+    double expected = lossOf(s.parameters, s.rows, s.labels, 0.5, 0.1, c.consistency);
     EXPECT_NEAR(0.5 * loss, expected, 1e-4);
     std::mt19937 bits(14);
     for (const Family &family : families(s.parameters, gradients)) {
@@ -163,8 +172,9 @@ TEST(Backward, GradientsAreTheLossesSlopes) {
       for (int i = 0; i < 4; ++i) {
         size_t at = bits() % family.value->size();
         // Small: rectifiers and maxima have kinks.
-        double measured = slope((*family.value)[at], 1e-4f,
-                                [&] { return lossOf(s.parameters, s.rows, s.labels, 0.5, 0.1); });
+        double measured = slope((*family.value)[at], 1e-4f, [&] {
+          return lossOf(s.parameters, s.rows, s.labels, 0.5, 0.1, c.consistency);
+        });
         EXPECT_NEAR((*family.gradient)[at], measured, 2e-5 + 2e-4 * std::abs(measured))
             << family.name << " " << at;
       }
@@ -180,10 +190,10 @@ TEST(Backward, GradientsUnderDropout) {
   Dropout dropout{0.25f, 99, 7};
   auto loss = [&] {
     scratch.clear();
-    return backward.accumulate(s.parameters, s.batch(), s.labels, 1, 0, &dropout, 1, scratch);
+    return backward.accumulate(s.parameters, s.batch(), s.labels, 1, 0, 0.5f, &dropout, 1, scratch);
   };
   double dropped =
-      backward.accumulate(s.parameters, s.batch(), s.labels, 1, 0, &dropout, 1, gradients);
+      backward.accumulate(s.parameters, s.batch(), s.labels, 1, 0, 0.5f, &dropout, 1, gradients);
   EXPECT_GT(std::abs(dropped - lossOf(s.parameters, s.rows, s.labels, 1, 0)), 1e-3);
   for (const Family &family : families(s.parameters, gradients)) {
     // Along the gradient itself, so that float's rounding is small against the change.
@@ -210,7 +220,8 @@ TEST(Backward, TurnsAddUpAndThreadsDoNotMatter) {
   auto flat = [&](unsigned threads) {
     Gradients gradients(s.parameters, s.used);
     Backward backward;
-    backward.accumulate(s.parameters, s.batch(), s.labels, 1, 0.1f, &dropout, threads, gradients);
+    backward.accumulate(s.parameters, s.batch(), s.labels, 1, 0.1f, 1, &dropout, threads,
+                        gradients);
     std::vector<float> all;
     for (const Family &family : families(s.parameters, gradients))
       all.insert(all.end(), family.gradient->begin(), family.gradient->end());
@@ -220,10 +231,10 @@ TEST(Backward, TurnsAddUpAndThreadsDoNotMatter) {
 
   Gradients whole(s.parameters, s.used), parts(s.parameters, s.used);
   Backward backward;
-  backward.accumulate(s.parameters, s.batch(), s.labels, 1, 0, nullptr, 1, whole);
-  backward.accumulate(s.parameters, s.batch(0, 5), s.labels, 1, 0, nullptr, 1, parts);
-  backward.accumulate(s.parameters, s.batch(5, 14), std::span(s.labels).subspan(5), 1, 0, nullptr,
-                      1, parts);
+  backward.accumulate(s.parameters, s.batch(), s.labels, 1, 0, 0, nullptr, 1, whole);
+  backward.accumulate(s.parameters, s.batch(0, 5), s.labels, 1, 0, 0, nullptr, 1, parts);
+  backward.accumulate(s.parameters, s.batch(5, 14), std::span(s.labels).subspan(5), 1, 0, 0,
+                      nullptr, 1, parts);
   auto a = families(s.parameters, whole), b = families(s.parameters, parts);
   for (size_t f = 0; f < a.size(); ++f)
     for (size_t i = 0; i < a[f].gradient->size(); ++i)
