@@ -1,5 +1,6 @@
 #include "lib/eval/analysis.h"
 
+#include "lib/calibrate/binomial.h"
 #include "lib/eval/order.h"
 #include "lib/eval/stats.h"
 
@@ -282,24 +283,28 @@ void Analyst::stages() {
 }
 
 void Analyst::outOfScope() {
-  std::vector<uint32_t> inside, outside; // confidences
+  std::vector<int64_t> inside, outside; // scores
+  bool odds = false;
   for (const Result &r : results_)
-    (inScope(r) ? inside : outside).push_back(r.bestConfidence);
+    odds |= r.odds != INT32_MAX && r.odds != INT32_MIN;
+  out.byOdds = odds;
+  for (const Result &r : results_)
+    (inScope(r) ? inside : outside).push_back(odds ? r.odds : int64_t(r.bestConfidence));
   if (inside.empty() || outside.empty())
     return;
   std::sort(inside.begin(), inside.end());
   double wins = 0;
-  for (uint32_t c : outside) {
-    const auto [low, high] = std::equal_range(inside.begin(), inside.end(), c);
+  for (int64_t score : outside) {
+    const auto [low, high] = std::equal_range(inside.begin(), inside.end(), score);
     wins += double(inside.end() - high) + 0.5 * double(high - low);
   }
   out.auroc = wins / (double(inside.size()) * double(outside.size()));
   for (double rejection : {0.01, 0.03, 0.05}) {
     // The largest threshold below which at most this share of in-scope rows lies.
-    const uint32_t threshold = inside[size_t(rejection * double(inside.size()))];
+    const int64_t threshold = inside[size_t(rejection * double(inside.size()))];
     Rate recall;
-    for (uint32_t c : outside)
-      recall.add(c < threshold);
+    for (int64_t score : outside)
+      recall.add(score < threshold);
     out.oos.push_back({rejection, recall});
   }
 }
@@ -319,27 +324,54 @@ Analysis analyse(const Subject &subject, const Rows &rows, const std::vector<Res
   return std::move(analyst.out);
 }
 
-Guarantee checkGuarantee(const Subject &subject, const Tally &tally) {
+Guarantee checkGuarantee(const Subject &subject, const std::vector<Result> &results,
+                         const Tally &tally, uint32_t stages) {
   Guarantee out;
-  const std::string alpha = subject.meta("risk.alpha");
+  const bool light = stages && !(stages & SEMDNS_STAGE_ENCODER);
+  const std::string prefix =
+      light && !subject.meta("risk.light.n").empty() ? "risk.light." : "risk.";
+  const auto meta = [&](const char *key) { return subject.meta((prefix + key).c_str()); };
+  const auto whole = [&](const char *key) { return std::strtoull(meta(key).c_str(), nullptr, 10); };
   out.misroute = tally.misroute;
   out.covered = tally.covered;
-  if (alpha.empty()) {
+  out.selective = {tally.misroute.hits, tally.misroute.total - tally.rejected.hits};
+  out.oosAnswered = {tally.oosRecall.total - tally.oosRecall.hits, tally.oosRecall.total};
+  out.alpha = std::strtod(meta("alpha").c_str(), nullptr);
+  out.delta = std::strtod(meta("delta").c_str(), nullptr);
+  out.rows = whole("n");
+  out.errors = whole("errors");
+  const std::string coverage = meta("coverage"); // "hits/total"
+  if (const size_t slash = coverage.find('/'); slash != std::string::npos)
+    out.coverageThen = {std::strtoull(coverage.c_str(), nullptr, 10),
+                        std::strtoull(coverage.c_str() + slash + 1, nullptr, 10)};
+  out.stated = meta("holds") == "yes" && out.alpha > 0 && out.alpha < 1;
+  if (!out.stated) {
+    out.reason = meta("reason");
     out.verdict = "the artifact states no guarantee";
     return out;
   }
-  out.stated = true;
-  out.alpha = std::strtod(alpha.c_str(), nullptr);
-  out.delta = std::strtod(subject.meta("risk.delta").c_str(), nullptr);
-  out.rows = std::strtoull(subject.meta("risk.n").c_str(), nullptr, 10);
-  out.errors = std::strtoull(subject.meta("risk.errors").c_str(), nullptr, 10);
-  out.coverage = std::strtod(subject.meta("risk.coverage").c_str(), nullptr);
-  out.pValue = binomialAtLeast(tally.misroute.hits, tally.misroute.total, out.alpha);
-  out.violated = out.pValue < 0.05;
-  out.verdict = !tally.misroute.total                ? "cannot be told: no query is in scope"
-                : out.violated                       ? "violated beyond chance"
-                : tally.misroute.value() > out.alpha ? "above alpha, within chance"
-                                                     : "holds on these rows";
+  const auto check =
+      calibrate::checkGuarantee(tally.misroute.total, tally.misroute.hits, out.alpha);
+  out.pValue = check.pValue;
+  out.violated = check.violated;
+  out.verdict = !tally.misroute.total    ? "cannot be told: no query is in scope"
+                : out.violated           ? "violated beyond chance"
+                : check.rate > out.alpha ? "above alpha, within chance"
+                                         : "holds on these rows";
+  const Tree tree(subject.zones);
+  for (uint32_t zone = 1; zone < subject.zones.size(); ++zone) {
+    const std::string promise = subject.meta(("risk.zone." + subject.zones[zone].name).c_str());
+    if (promise.rfind("holds ", 0) != 0 || promise.find(" pooled=") != std::string::npos)
+      continue; // pooled zones have no promise each
+    Guarantee::Zone own{zone, {}, 1, false};
+    for (const Result &r : results)
+      if (inScope(r) && tree.within(r.outcome.best, zone))
+        own.misroute.add(!tree.within(r.truth.zone, r.outcome.zone));
+    own.pValue = calibrate::checkGuarantee(own.misroute.total, own.misroute.hits, out.alpha).pValue;
+    out.zones.push_back(own);
+  }
+  for (Guarantee::Zone &own : out.zones)
+    own.violated = own.pValue < 0.05 / double(out.zones.size());
   return out;
 }
 

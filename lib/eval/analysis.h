@@ -59,8 +59,10 @@ struct StageCost {
   double shareOfTime = 0; ///< of the time of all rows
 };
 
-/// Out-of-scope recall where the root takes every row whose best guess is less sure than a
-/// threshold that rejects this share of in-scope rows.
+/// Out-of-scope recall where the root takes every row whose score is below a threshold that rejects
+/// this share of in-scope rows. The score is the odds of the best guess against the root's own
+/// class (semdns_measure, last stage that ran), or the best guess's confidence where the root has
+/// no class.
 struct OosPoint {
   double rejection = 0;
   Rate recall;
@@ -77,24 +79,41 @@ struct Analysis {
   std::vector<ConfusedPair> pairs; ///< most frequent first, at most 50
   std::vector<StageCost> stages;   ///< by stage; those that decided rows
   std::vector<OosPoint> oos;       ///< at 1, 3 and 5 % rejection; empty without such rows
-  std::optional<double> auroc;     ///< of the best guess's confidence, in against out of scope
+  std::optional<double> auroc;     ///< of that score, in against out of scope
+  bool byOdds = false;             ///< which score it was
 };
 
 /// `seed` and `resamples` are the bootstrap's.
 Analysis analyse(const Subject &subject, const Rows &rows, const std::vector<Result> &results,
                  uint64_t seed = 1, uint32_t resamples = 1000);
 
-/// The guarantee that META states (risk.*), held against new labelled rows.
+/// The guarantee that META states (risk.*, lib/calibrate), held against new labelled rows.
 struct Guarantee {
-  bool stated = false;
+  bool stated = false; ///< calibration proved one
+  std::string reason;  ///< why not
   double alpha = 0, delta = 0;
   uint64_t rows = 0, errors = 0; ///< in scope, of the calibration
-  double coverage = 0;           ///< then
+  Rate coverageThen;             ///< of the same rows
   Rate misroute, covered;        ///< now
+  Rate selective;                ///< now: misroutes of in-scope rows answered below the root
+  Rate oosAnswered;              ///< now: out-of-scope rows answered below the root
   double pValue = 1;             ///< P(at least so many misroutes | rate = alpha)
   bool violated = false;         ///< more than chance explains: pValue < 0.05
   std::string verdict;
+  /// Zones with a promise of their own: rows whose best guess lies there. Violated below
+  /// 0.05 / number of these.
+  struct Zone {
+    uint32_t zone = 0;
+    Rate misroute;
+    double pValue = 1;
+    bool violated = false;
+  };
+  std::vector<Zone> zones;
 };
-Guarantee checkGuarantee(const Subject &subject, const Tally &tally);
+
+/// `stages` is the mask that the results were taken with: without stage 3 the promise of stages 1
+/// and 2 counts.
+Guarantee checkGuarantee(const Subject &subject, const std::vector<Result> &results,
+                         const Tally &tally, uint32_t stages = 0);
 
 } // namespace semdns::eval

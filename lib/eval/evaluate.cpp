@@ -6,6 +6,19 @@
 #include <chrono>
 
 namespace semdns::eval {
+namespace {
+
+/// How the best guess stands against the root's own class, by the last stage that has evidence;
+/// INT32_MIN where none has. A keyword that answers needs no odds.
+int32_t oddsOf(const semdns_evidence &e, const Result &result) {
+  if (result.outcome.stage == SEMDNS_STAGE_KEYWORD)
+    return INT32_MAX;
+  if (result.outcome.stage == SEMDNS_STAGE_ENCODER)
+    return e.encoder.odds;
+  return e.embedding.stage ? e.embedding.odds : INT32_MIN;
+}
+
+} // namespace
 
 std::vector<ZoneInfo> zonesOf(const Artifact &artifact) {
   std::vector<ZoneInfo> zones(artifact.info().zone_count);
@@ -95,9 +108,20 @@ semdns_status resolveAll(Subject &subject, const Rows &rows, const Settings &set
     result.confidence = answer->zone.confidence;
     result.bestConfidence = answer->best.confidence;
     result.margin = answer->margin;
+    semdns_evidence evidence = {};
+    evidence.size = sizeof evidence;
+    // Odds as decided: stage 3's where it decided, else those of the stages before it.
+    const uint32_t asked = settings.stages ? settings.stages : SEMDNS_STAGES_ALL;
+    if (result.outcome.stage != SEMDNS_STAGE_ENCODER && (asked & ~SEMDNS_STAGE_ENCODER))
+      query.stages = asked & ~SEMDNS_STAGE_ENCODER;
     result.candidateCount = answer->zone_count;
     for (uint32_t k = 0; k < answer->zone_count; ++k)
       result.candidates[k] = {answer->zones[k].index, answer->zones[k].confidence};
+    if (const semdns_status status =
+            semdns_measure(subject.resolver.raw(), subject.scratch.raw(), &query, &evidence);
+        status != SEMDNS_OK)
+      return status;
+    result.odds = oddsOf(evidence, result);
     results.push_back(result);
   }
   if (settings.ignored)

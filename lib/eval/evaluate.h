@@ -51,6 +51,7 @@ struct Result {
   Truth truth;      ///< root and known for rows without a label
   Outcome outcome;
   uint32_t confidence = 0, bestConfidence = 0, margin = 0;
+  int32_t odds = INT32_MAX; ///< of the last stage that ran, 1/256 bit; INT32_MAX: none to tell
   uint32_t nanoseconds = 0; ///< of the fastest of Settings::passes
   std::array<Candidate, SEMDNS_TOP_MAX> candidates;
   uint32_t candidateCount = 0; ///< the answer first, then others, best first

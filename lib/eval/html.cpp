@@ -169,18 +169,27 @@ void Page::tiles() {
 
 void Page::guarantee() {
   const Guarantee &g = *e_.guarantee;
-  if (!g.stated)
+  if (!g.stated) {
+    if (!g.reason.empty())
+      out_ += "<p class='note'>No guarantee: " + escaped(g.reason) + ".</p>\n";
     return;
+  }
   section("The guarantee, re-checked");
   out_ += "<div class='card'><span class='pill " + std::string(g.violated ? "bad" : "ok") + "'>" +
           escaped(g.verdict) + "</span> Stated: at most " + percent(g.alpha, 2) +
           " of in-scope queries misrouted, with confidence " + percent(1 - g.delta) +
           "; calibrated on " + std::to_string(g.rows) + " rows with " + std::to_string(g.errors) +
-          " misroutes at coverage " + percent(g.coverage) + ". Here: " + percent(g.misroute, 2) +
-          " (" + range(g.misroute) + ") at coverage " + percent(g.covered) +
-          ". So many misroutes or more would be seen with chance " + number(g.pValue, 3) +
+          " misroutes at coverage " + percent(g.coverageThen) +
+          ". Here: " + percent(g.misroute, 2) + " (" + range(g.misroute) + ") at coverage " +
+          percent(g.covered) + ". So many misroutes or more would be seen with chance " +
+          number(g.pValue, 3) +
           " if the rate were exactly the stated bound. Nothing is promised for another mix or "
           "source of queries.</div>\n";
+  for (const Guarantee::Zone &zone : g.zones)
+    if (zone.violated)
+      out_ += "<p class='bad'>" + pathHtml(path(zone.zone)) +
+              ": its own promise is violated beyond chance: " + percent(zone.misroute, 2) +
+              "</p>\n";
 }
 
 void Page::comparison() {
@@ -319,9 +328,9 @@ void Page::plots() {
       "<p class='note'>Below the dashes: surer than right. All rows; for out-of-scope ones every "
       "guess is wrong.</p></div>\n</div>\n";
   if (!a.oos.empty()) {
-    out_ += "<p class='note'>Out of scope told from in scope by confidence alone: area under the "
-            "ROC curve " +
-            number(a.auroc.value_or(0), 4);
+    out_ += "<p class='note'>Out of scope told from in scope by " +
+            std::string(a.byOdds ? "the odds against the root" : "confidence") +
+            " alone: area under the ROC curve " + number(a.auroc.value_or(0), 4);
     for (const OosPoint &p : a.oos)
       out_ += "; recall " + percent(p.recall) + " when " + percent(p.rejection, 0) +
               " of in-scope rows are rejected";

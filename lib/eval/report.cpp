@@ -181,15 +181,24 @@ void Text::confusions(const Tally &tally) {
 }
 
 void Text::guarantee(const Guarantee &g) {
-  if (!g.stated)
+  if (!g.stated) {
+    if (!g.reason.empty())
+      print(out, "\nNo guarantee: %s\n", printable(g.reason, 200).c_str());
     return;
-  print(out, "\nGuarantee: misroutes <= %.4g %% with confidence %.4g %%", 100 * g.alpha,
-        100 * (1 - g.delta));
-  if (g.rows)
-    print(out, " (calibrated on %llu rows, %llu errors, coverage %.1f %%)", (ull)g.rows,
-          (ull)g.errors, 100 * g.coverage);
-  print(out, "\n  here: %s at coverage %s\n  %s (p = %.3g)\n", percent(g.misroute).c_str(),
-        percent(g.covered).c_str(), g.verdict.c_str(), g.pValue);
+  }
+  print(out,
+        "\nGuarantee: misroutes <= %.4g %% with confidence %.4g %% (calibrated: %llu of %llu, at "
+        "coverage %.2f %%)\n",
+        100 * g.alpha, 100 * (1 - g.delta), (ull)g.errors, (ull)g.rows,
+        100 * g.coverageThen.value().value_or(0));
+  print(out, "  here                      %s\n", percent(g.misroute).c_str());
+  print(out, "    at coverage             %s\n", percent(g.covered).c_str());
+  print(out, "  %s (p = %.3g)\n", g.verdict.c_str(), g.pValue);
+  for (const Guarantee::Zone &zone : g.zones)
+    if (zone.violated)
+      print(out, "  %s: its own promise is violated beyond chance: %s (p = %.3g)\n",
+            printable(e_.subject->zones[zone.zone].path).c_str(), percent(zone.misroute).c_str(),
+            zone.pValue);
 }
 
 void Text::leakage(const LeakageReport &l) {
@@ -376,7 +385,9 @@ void analysisJson(const Evaluation &e, Json &root) {
   }
   root["macro_f1"] = json(a.macroF1);
   root["path_macro_f1"] = json(a.pathMacroF1);
-  root["oos"] = {{"auroc", a.auroc ? Json(*a.auroc) : Json()}, {"at_rejection", Json::array()}};
+  root["oos"] = {{"score", a.byOdds ? "odds" : "confidence"},
+                 {"auroc", a.auroc ? Json(*a.auroc) : Json()},
+                 {"at_rejection", Json::array()}};
   for (const OosPoint &p : a.oos)
     root["oos"]["at_rejection"].push_back({{"rejection", p.rejection}, {"recall", json(p.recall)}});
   root["risk_coverage"] = {{"aurc", a.aurc}, {"points", Json::array()}};
@@ -403,17 +414,29 @@ void analysisJson(const Evaluation &e, Json &root) {
       root["confusion"][i]["examples"].push_back(exampleJson(e, e.results[example]));
 }
 
-Json guaranteeJson(const Guarantee &g) {
+Json guaranteeJson(const Evaluation &e) {
+  const Guarantee &g = *e.guarantee;
   Json out = {{"stated", g.stated}, {"verdict", g.verdict}};
-  if (!g.stated)
+  if (!g.stated) {
+    if (!g.reason.empty())
+      out["reason"] = g.reason;
     return out;
+  }
   out["alpha"] = g.alpha;
   out["delta"] = g.delta;
-  out["calibration"] = {{"rows", g.rows}, {"errors", g.errors}, {"coverage", g.coverage}};
+  out["calibration"] = {{"rows", g.rows}, {"errors", g.errors}, {"coverage", json(g.coverageThen)}};
   out["misroute"] = json(g.misroute);
   out["coverage"] = json(g.covered);
+  out["selective_risk"] = json(g.selective);
+  out["oos_answered"] = json(g.oosAnswered);
   out["p_value"] = g.pValue;
   out["violated"] = g.violated;
+  out["zones"] = Json::array();
+  for (const Guarantee::Zone &zone : g.zones)
+    out["zones"].push_back({{"path", e.subject->zones[zone.zone].path},
+                            {"misroute", json(zone.misroute)},
+                            {"p_value", zone.pValue},
+                            {"violated", zone.violated}});
   return out;
 }
 
@@ -564,7 +587,7 @@ std::string jsonReport(const Evaluation &e) {
   if (e.tally) {
     figuresJson(e, root);
     analysisJson(e, root);
-    root["guarantee"] = guaranteeJson(*e.guarantee);
+    root["guarantee"] = guaranteeJson(e);
   }
   if (e.leakage)
     root["leakage"] = leakageJson(e);

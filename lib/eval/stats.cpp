@@ -1,5 +1,7 @@
 #include "lib/eval/stats.h"
 
+#include "lib/calibrate/binomial.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -9,22 +11,6 @@ namespace {
 double logGamma(double x) { // std::lgamma writes a global
   int sign;
   return ::lgamma_r(x, &sign);
-}
-
-double logChoose(uint64_t n, uint64_t k) {
-  return logGamma(double(n) + 1) - logGamma(double(k) + 1) - logGamma(double(n - k) + 1);
-}
-
-/// Sum of P(X = i) for i in [from, to].
-double binomialBetween(uint64_t from, uint64_t to, uint64_t n, double p) {
-  if (p <= 0)
-    return from == 0 ? 1.0 : 0.0;
-  if (p >= 1)
-    return to >= n ? 1.0 : 0.0;
-  double sum = 0;
-  for (uint64_t i = from; i <= to && i <= n; ++i)
-    sum += std::exp(logChoose(n, i) + double(i) * std::log(p) + double(n - i) * std::log1p(-p));
-  return std::min(sum, 1.0);
 }
 
 uint64_t total(const std::vector<uint64_t> &counts) {
@@ -43,16 +29,8 @@ uint64_t Random::next() {
   return z ^ (z >> 31);
 }
 
-double binomialAtLeast(uint64_t k, uint64_t n, double p) {
-  return k == 0 ? 1.0 : k > n ? 0.0 : binomialBetween(k, n, n, p);
-}
-
-double binomialAtMost(uint64_t k, uint64_t n, double p) {
-  return k >= n ? 1.0 : binomialBetween(0, k, n, p);
-}
-
 double mcNemar(uint64_t b, uint64_t c) {
-  return std::min(1.0, 2 * binomialAtMost(std::min(b, c), b + c, 0.5));
+  return std::min(1.0, 2 * calibrate::binomialTail(b + c, 0.5, std::min(b, c)));
 }
 
 double chiSquareAtLeast(double x, uint32_t df) {

@@ -1,4 +1,5 @@
-/// \file The statistics behind every "beyond chance" that evaluation says. Pure and thread-safe.
+/// \file The statistics behind every "beyond chance" that evaluation says, beside the binomial
+/// tails of lib/calibrate/binomial.h. Pure and thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +19,6 @@ public:
 private:
   uint64_t state_;
 };
-
-/// P(X >= k) and P(X <= k) for X binomial with `n` trials of chance `p` in [0, 1]; exact sums.
-double binomialAtLeast(uint64_t k, uint64_t n, double p);
-double binomialAtMost(uint64_t k, uint64_t n, double p);
 
 /// Exact two-sided McNemar test: of the rows on which two systems differ, `b` favour one and `c`
 /// the other; the chance of a split at least as uneven when neither is better (1 when b + c = 0).

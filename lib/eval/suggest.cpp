@@ -1,8 +1,8 @@
 #include "lib/eval/suggest.h"
 
+#include "lib/calibrate/binomial.h"
 #include "lib/eval/leakage.h"
 #include "lib/eval/order.h"
-#include "lib/eval/stats.h"
 
 #include <algorithm>
 #include <map>
@@ -126,7 +126,7 @@ Suggestions suggest(const Subject &subject, const Rows &rows, const std::vector<
       ++zone.climbed;
   }
   for (auto &[id, zone] : needs) {
-    if (binomialAtMost(zone.right, zone.rows, double(right) / double(total)) >= kWorse)
+    if (calibrate::binomialTail(zone.rows, double(right) / double(total), zone.right) >= kWorse)
       continue;
     zone.zone = id;
     uint64_t most = 0;

@@ -208,7 +208,7 @@ int Run::evaluate() {
     diagnostics_.warning({rows_.names(), 0, 0}, "no row is in scope: no accuracy can be told",
                          "label rows with zones, such as '" + subject_.zones.back().path + "'");
   out_.analysis = eval::analyse(subject_, rows_, out_.results, options_.seed);
-  out_.guarantee = eval::checkGuarantee(subject_, *out_.tally);
+  out_.guarantee = eval::checkGuarantee(subject_, out_.results, *out_.tally, settings_.stages);
   if (!options_.against.empty()) {
     std::vector<eval::Result> before;
     if (int code = resolve(old_, rows_, before, true))

@@ -24,7 +24,7 @@ Evaluation evaluated(const Subject &subject, const Rows &rows, std::vector<Resul
   e.results = std::move(results);
   e.tally = tallyOf(subject, rows, e.results);
   e.analysis = analyse(subject, rows, e.results, 1, 50);
-  e.guarantee = checkGuarantee(subject, *e.tally);
+  e.guarantee = checkGuarantee(subject, e.results, *e.tally);
   return e;
 }
 

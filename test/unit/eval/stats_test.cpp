@@ -8,14 +8,6 @@
 namespace semdns::eval {
 namespace {
 
-TEST(Stats, Binomial) {
-  EXPECT_NEAR(binomialAtMost(2, 10, 0.5), 56.0 / 1024, 1e-12);
-  EXPECT_NEAR(binomialAtLeast(8, 10, 0.5), 56.0 / 1024, 1e-12);
-  EXPECT_EQ(binomialAtLeast(0, 10, 0.1), 1.0);
-  EXPECT_EQ(binomialAtLeast(11, 10, 0.1), 0.0);
-  EXPECT_NEAR(binomialAtLeast(1, 59, 0.05), 1 - 0.0485, 1e-4); // 59 rows prove 5 % with no error
-}
-
 TEST(Stats, McNemar) {
   EXPECT_EQ(mcNemar(0, 0), 1.0);
   EXPECT_NEAR(mcNemar(0, 5), 2.0 / 32, 1e-12);
