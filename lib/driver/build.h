@@ -1,6 +1,7 @@
 /// \file `build-hierarchy` as a function: spec in, one frozen artifact out.
 #pragma once
 
+#include "lib/driver/gate.h"
 #include "lib/support/exit_codes.h"
 
 #include <cstdint>
@@ -28,14 +29,15 @@ struct BuildOptions {
   std::vector<std::string> unlabelled; ///< beside the spec's
   std::vector<std::string> calibration; ///< labelled files for the promise alone, beside the spec's
   std::optional<double> alpha, delta;   ///< override the spec's risk, each in (0, 1)
-  std::string cache;                   ///< folder; empty: the default one; "none": no cache
-  std::string dumpSpec;                ///< write the spec (as derived) here
-  std::string dumpIrTo;                ///< folder for the IR after each phase
-  std::string stopAfter;               ///< spec | zone | route | lowered | llvm
-  bool timing = false;                 ///< seconds of each phase on stderr
+  std::string cache;                    ///< folder; empty: the default one; "none": no cache
+  std::string dumpSpec;                 ///< write the spec (as derived) here
+  std::string dumpIrTo;                 ///< folder for the IR after each phase
+  std::string stopAfter;                ///< spec | zone | route | lowered | llvm
+  bool timing = false;                  ///< seconds of each phase on stderr
   bool warningsAreErrors = false;
   bool jsonDiagnostics = false;
   bool quiet = false; ///< no summary
+  GateOptions gate;   ///< an old artifact whose right answers must stay
   uint64_t seed = 1;  ///< of the held-out split and the samplers
 };
 

@@ -20,11 +20,14 @@ Examples:
   build-hierarchy --from-examples=train.jsonl --root-label=oos -o demo.sdna
   # what it derived, to edit and build from
   build-hierarchy --from-examples=train.jsonl --dump-spec=hierarchy.txtpb
+  # a release: at most two queries that the last one answers right may turn wrong
+  build-hierarchy hierarchy.txtpb --against=last.sdna --max-regressions=2 -o demo.sdna
   # thresholds for other labelled queries, without training: at most 2 % of them misrouted
   build-hierarchy --recalibrate=demo.sdna --calibration=new.jsonl --alpha=0.02 -o demo2.sdna
 
 Rows of example files are JSON lines: {"text": "...", "label": "legal/contracts"}.
-Exit: 0 done, 1 input rejected, 2 usage, 3 a test{} block fails, 4 incompatible, 5 internal error.
+Exit: 0 done, 1 input rejected, 2 usage, 3 a test{} block fails or too much turned
+wrong, 4 incompatible, 5 internal error.
 Docs: docs/tutorial.md (own domain in 15 minutes), docs/tools.md.
 )";
 
@@ -56,7 +59,7 @@ int main(int argc, char **argv) {
 
   semdns::driver::BuildOptions options;
   semdns::driver::RecalibrateOptions again;
-  std::vector<std::string> fromExamples, targets, cubins, unlabelled, calibration;
+  std::vector<std::string> fromExamples, targets, cubins, unlabelled, calibration, regressionSets;
   std::string diagnostics = "text";
   app.add_option("SPEC", options.spec, "hierarchy in protobuf text; \"-\" is stdin");
   app.add_option("--from-examples", fromExamples,
@@ -100,6 +103,14 @@ int main(int argc, char **argv) {
                  "$XDG_CACHE_HOME/semdns or ~/.cache/semdns); \"none\" keeps nothing");
   app.add_option("--seed", options.seed, "seed of the held-out split and samplers (default 1)")
       ->check(semdns::checkUnsigned);
+  app.add_option("--against", options.gate.against,
+                 "an old artifact: what it answers right must stay right, else nothing is written");
+  app.add_option("--max-regressions", options.gate.maxRegressions,
+                 "with --against: so many queries may turn wrong (0)")
+      ->check(semdns::checkUnsigned);
+  app.add_option("--regression-set", regressionSets,
+                 "with --against: labelled queries beside the old artifact's tests "
+                 "(comma-separated files)");
   app.add_option("--dump-spec", options.dumpSpec, "write the spec, as derived, to this file");
   app.add_option("--dump-ir-to", options.dumpIrTo, "write the IR after each phase to this folder");
   app.add_option("--stop-after", options.stopAfter, "stop behind a phase; prints its IR on stdout")
@@ -123,6 +134,8 @@ int main(int argc, char **argv) {
   options.cubins = splitAtCommas(cubins);
   options.unlabelled = splitAtCommas(unlabelled);
   options.calibration = splitAtCommas(calibration);
+  options.gate.regressionSets = splitAtCommas(regressionSets);
+  options.gate.quiet = options.quiet;
   options.jsonDiagnostics = diagnostics == "json";
 
   auto usage = [](const char *message) {
@@ -132,6 +145,9 @@ int main(int argc, char **argv) {
   if (std::find(options.calibration.begin(), options.calibration.end(), "-") !=
       options.calibration.end())
     return usage("--calibration=-: give a file");
+  if (options.gate.against.empty() &&
+      (app.count("--max-regressions") || app.count("--regression-set")))
+    return usage("--max-regressions and --regression-set go with --against=old.sdna");
   if (!again.artifact.empty()) {
     for (const char *flag :
          {"--from-examples", "--name", "--targets", "--cubin", "--encoder", "--encoder-layers",
