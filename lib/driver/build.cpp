@@ -3,6 +3,7 @@
 #include "lib/calibrate/calibrate.h"
 #include "lib/driver/compile.h"
 #include "lib/driver/encoder.h"
+#include "lib/driver/reach.h"
 #include "lib/driver/recalibrate.h"
 #include "lib/driver/self_check.h"
 #include "lib/driver/training_data.h"
@@ -15,6 +16,7 @@
 #include "lib/pack/writer.h"
 #include "lib/pack/zones_build.h"
 #include "lib/spec/load.h"
+#include "lib/spec/overlap.h"
 #include "lib/support/diagnostics.h"
 #include "lib/support/files.h"
 #include "lib/text/freeze.h"
@@ -122,6 +124,7 @@ private:
   train::TrainingData data_;
   std::unique_ptr<EncoderStage> encoder_; ///< null without an encoder
   std::optional<calibrate::Result> promise_;
+  Reach reach_; ///< of the calibrated artifact
   std::map<std::string, std::string> inputs_; ///< META pairs about what went in
   train::TrainReport report_;
   pack::RoutingModel model_;
@@ -260,6 +263,7 @@ bool Builder::trainModel() {
   sections_.text = text::buildTextSection();
   std::span<const uint8_t> textSection(reinterpret_cast<const uint8_t *>(sections_.text.data()),
                                        sections_.text.size());
+  spec::warnAboutKeywordOverlaps(input_.spec, input_.tree, sections_.text, diags_);
   model_ = train::train(data_, trainOptions, textSection, diags_, &report_);
   if (model_.embedding.dim == 0)
     model_
@@ -335,6 +339,10 @@ bool Builder::packAcceptance() {
   if (promise_)
     for (const auto &[key, value] : promise_->meta)
       meta[key] = value;
+  if (reach_.zones) {
+    meta["facts.zones.reached"] = share(reach_.reached, reach_.zones);
+    meta["facts.zones.unreachable"] = share(reach_.proved, reach_.zones);
+  }
   meta["train.heldout"] = std::to_string(report_.heldOut);
   meta["train.heldout.best"] = share(report_.bestCorrect, report_.inScope);
   meta["train.heldout.answered"] = share(report_.answered, report_.inScope);
@@ -355,6 +363,11 @@ bool Builder::compile() {
   semdns_tokv_header features;
   std::memcpy(&features, sections_.features.data(), sizeof features);
   compileOptions.bucketCount = features.bucket_count;
+  semdns_encm_header encoder;
+  if (!sections_.encoder.empty()) {
+    std::memcpy(&encoder, sections_.encoder.data(), sizeof encoder);
+    compileOptions.encoder = &encoder;
+  }
   compileOptions.targets = targets_;
   compileOptions.cubins = options_.cubins;
   compileOptions.stopAfter = options_.stopAfter;
@@ -405,7 +418,10 @@ bool Builder::calibrate() {
   model_.guard = promise_->rules.guard;
   model_.acceptance = promise_->rules.embedding;
   model_.head.acceptance = promise_->rules.encoder;
-  return packAcceptance() && phase("calibrate");
+  if (!packAcceptance())
+    return false;
+  reach_ = checkReach(assemble({}), input_, diags_);
+  return packAcceptance() && phase("calibrate"); // META knows what was reached
 }
 
 std::string Builder::assemble(const std::string &gold) const {
@@ -419,13 +435,13 @@ std::string Builder::assemble(const std::string &gold) const {
   data(SEMDNS_TAG_KEYW, SEMDNS_KEYW_VERSION, sections_.keywords);
   data(SEMDNS_TAG_TOKV, SEMDNS_TOKV_VERSION, sections_.features);
   data(SEMDNS_TAG_CENT, SEMDNS_CENT_VERSION, sections_.centroids);
-  if (!sections_.encoder.empty())
-    data(SEMDNS_TAG_ENCM, SEMDNS_ENCM_VERSION, sections_.encoder);
-  data(SEMDNS_TAG_CLSF, SEMDNS_CLSF_VERSION, sections_.acceptance);
   if (!sections_.encoder.empty()) {
     data(SEMDNS_TAG_WPCE, SEMDNS_WPCE_VERSION, sections_.wordpiece);
-    data(SEMDNS_TAG_HEAD, SEMDNS_HEAD_VERSION, sections_.head);
+    data(SEMDNS_TAG_ENCM, SEMDNS_ENCM_VERSION, sections_.encoder);
   }
+  data(SEMDNS_TAG_CLSF, SEMDNS_CLSF_VERSION, sections_.acceptance);
+  if (!sections_.encoder.empty())
+    data(SEMDNS_TAG_HEAD, SEMDNS_HEAD_VERSION, sections_.head);
   // A reader may do without kernels: the portable ones answer the same.
   for (const KernelSection &kernel : kernels_)
     if (kernel.tag == SEMDNS_TAG_KCPU)
