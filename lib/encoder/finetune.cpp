@@ -219,6 +219,18 @@ std::vector<uint32_t> readable(const Model &model, const std::vector<uint32_t> &
 
 } // namespace
 
+FinetuneOptions optionsFor(std::span<const std::vector<uint32_t>> sequences) {
+  size_t tokens = 0;
+  for (const auto &sequence : sequences)
+    tokens += sequence.size();
+  FinetuneOptions options;
+  if (tokens > 300000)
+    options.consistency = 0;
+  if (tokens > 500000)
+    options.epochs = 5;
+  return options;
+}
+
 std::optional<Finetuned> finetune(const Model &model,
                                   std::span<const std::vector<uint32_t>> sequences,
                                   std::span<const uint32_t> labels, uint32_t classCount,

@@ -364,6 +364,16 @@ TEST(Finetune, OddInput) {
   }
 }
 
+TEST(Finetune, LessWorkForMoreTokens) {
+  Sequences rows(1000, std::vector<uint32_t>(300));
+  EXPECT_EQ(describe(optionsFor(rows)), describe(FinetuneOptions()));
+  rows.resize(1001, rows[0]);
+  EXPECT_EQ(optionsFor(rows).consistency, 0);
+  EXPECT_EQ(optionsFor(rows).epochs, FinetuneOptions().epochs);
+  rows.resize(1700, rows[0]);
+  EXPECT_LT(optionsFor(rows).epochs, FinetuneOptions().epochs);
+}
+
 TEST(Finetune, KeyNamesTheInputs) {
   Task task;
   auto key = [&] { return finetuneKey(task.model, task.rows, task.labels, 2, task.options); };
