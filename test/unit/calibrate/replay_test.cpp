@@ -1,10 +1,13 @@
 #include "lib/calibrate/calibrate.h"
 #include "lib/calibrate/stored.h"
+#include "semdns/format/artifact.h"
 #include "test/unit/runtime/make_artifact.h"
 #include "test/unit/runtime/with_encoder.h"
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <map>
 #include <memory>
 
 namespace semdns::calibrate {
