@@ -10,7 +10,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <numeric>
+#include <string_view>
 
 namespace semdns::encoder {
 
@@ -380,6 +382,78 @@ std::optional<Finetuned> finetune(const Model &model,
       normalise(&result.classes[k * width], width);
   result.bias.assign(head.bias.begin(), head.bias.begin() + classCount);
   result.scale = head.scale;
+  return result;
+}
+
+namespace {
+
+constexpr std::string_view kHeadMagic = "SDNSHED1";
+constexpr size_t kHex = 64; ///< digits of a digest
+
+/// Of the head's file: magic, the model's digest, classes, width, scale; then the floats, and the
+/// digest of all that.
+struct HeadStart {
+  uint32_t classes, width;
+  float scale;
+};
+
+void append(std::string &bytes, const std::vector<float> &values) {
+  bytes.append(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float));
+}
+
+} // namespace
+
+bool saveFinetuned(const Finetuned &result, const std::string &path, std::string &error) {
+  HeadStart start{uint32_t(result.bias.size()), result.model.shape.width, result.scale};
+  std::string bytes(kHeadMagic);
+  bytes += result.model.digest;
+  bytes.append(reinterpret_cast<const char *>(&start), sizeof start);
+  append(bytes, result.classes);
+  append(bytes, result.bias);
+  bytes += sha256Hex(bytes);
+  return saveModel(result.model, path, error) &&
+         writeFileAtomically(path + ".head", bytes, true, error);
+}
+
+std::optional<Finetuned> loadFinetuned(const std::string &path, std::string &error) {
+  std::optional<Model> model = loadModel(path, error);
+  if (!model)
+    return std::nullopt;
+  std::optional<std::string> bytes = readFile(path + ".head", error, size_t(1) << 32);
+  if (!bytes)
+    return std::nullopt;
+  HeadStart start{};
+  const size_t fixed = kHeadMagic.size() + kHex + sizeof start;
+  std::string_view all = *bytes;
+  auto fault = [&](const char *what) {
+    error = "'" + path + ".head' " + what;
+    return std::nullopt;
+  };
+  if (all.size() < fixed + kHex || !all.starts_with(kHeadMagic))
+    return fault("is not the head of a fine-tuned encoder");
+  std::string_view body = all.substr(0, all.size() - kHex);
+  if (sha256Hex(body) != all.substr(body.size()))
+    return fault("is damaged: its digest is another one");
+  if (body.substr(kHeadMagic.size(), kHex) != model->digest)
+    return fault("belongs to another model");
+  std::memcpy(&start, body.data() + kHeadMagic.size() + kHex, sizeof start);
+  body.remove_prefix(fixed);
+  if (start.width != model->shape.width ||
+      body.size() != uint64_t(start.classes) * (uint64_t(start.width) + 1) * sizeof(float))
+    return fault("has another size than it states");
+  Finetuned result;
+  result.model = std::move(*model);
+  result.scale = start.scale;
+  result.classes.resize(size_t(start.classes) * start.width);
+  result.bias.resize(start.classes);
+  std::memcpy(result.classes.data(), body.data(), result.classes.size() * sizeof(float));
+  body.remove_prefix(result.classes.size() * sizeof(float));
+  std::memcpy(result.bias.data(), body.data(), body.size());
+  auto finite = [](float v) { return std::isfinite(v); };
+  if (!std::isfinite(result.scale) ||
+      !std::all_of(result.classes.begin(), result.classes.end(), finite) ||
+      !std::all_of(result.bias.begin(), result.bias.end(), finite))
+    return fault("holds numbers that are not finite");
   return result;
 }
 

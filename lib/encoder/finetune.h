@@ -63,6 +63,14 @@ std::optional<Finetuned> finetune(const Model &model,
                                   std::span<const uint32_t> labels, uint32_t classCount,
                                   const FinetuneOptions &options, Progress *progress = nullptr);
 
+/// Keeps a result: the model at `path` (store.h), the head at `path` + ".head"; `losses` are not
+/// kept. Atomic, replaces what is there. False and `error` on failure.
+bool saveFinetuned(const Finetuned &result, const std::string &path, std::string &error);
+
+/// Reads what saveFinetuned wrote: sizes and digests are checked, and that model and head belong
+/// together. On failure nullopt, and `error` says what is wrong.
+std::optional<Finetuned> loadFinetuned(const std::string &path, std::string &error);
+
 /// The options as META states them, without `threads`.
 std::string describe(const FinetuneOptions &options);
 

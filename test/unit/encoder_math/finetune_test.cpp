@@ -2,6 +2,7 @@
 
 #include "lib/encoder/backward.h"
 #include "lib/encoder/forward.h"
+#include "lib/support/files.h"
 #include "reference.h"
 
 #include <gmock/gmock.h>
@@ -362,6 +363,45 @@ TEST(Finetune, OddInput) {
     change(bad);
     EXPECT_FALSE(finetune(task.model, task.rows, task.labels, 5, bad));
   }
+}
+
+TEST(Finetune, IsKept) {
+  Task task;
+  task.options.epochs = 1;
+  // What a file may hold has limits: a model with every piece of its vocabulary.
+  task.model.tokeniser.unknown = 0;
+  for (uint32_t i = 0; i < 40; ++i)
+    task.model.tokeniser.pieces.push_back("p" + std::to_string(i));
+  task.model.tokeniser.cls = 1;
+  task.model.tokeniser.sep = 2;
+  task.model.tokeniser.pad = 3;
+  auto tuned = finetune(task.model, task.rows, task.labels, 2, task.options);
+  ASSERT_TRUE(tuned);
+  std::string path = testing::TempDir() + "tuned", error;
+  ASSERT_TRUE(saveFinetuned(*tuned, path, error)) << error;
+  auto again = loadFinetuned(path, error);
+  ASSERT_TRUE(again) << error;
+  again->losses = tuned->losses;
+  EXPECT_TRUE(sameModel(*tuned, *again));
+  EXPECT_EQ(again->scale, tuned->scale);
+
+  std::string head = *semdns::readFile(path + ".head", error);
+  auto refused = [&](const std::string &bytes, const char *why) {
+    EXPECT_TRUE(semdns::writeFileAtomically(path + ".head", bytes, true, error));
+    EXPECT_FALSE(loadFinetuned(path, error));
+    EXPECT_THAT(error, testing::HasSubstr(why));
+  };
+  for (size_t at = 0; at < head.size(); at += 37) {
+    std::string bad = head;
+    bad[at] ^= 1;
+    refused(bad, ".head'");
+    refused(head.substr(0, at), ".head'");
+  }
+  std::string other = head.substr(0, head.size() - 64);
+  other[8] = other[8] == 'a' ? 'b' : 'a';
+  refused(other + semdns::sha256Hex(other), "another model");
+  other = head.substr(0, head.size() - 64) + "1234";
+  refused(other + semdns::sha256Hex(other), "another size");
 }
 
 TEST(Finetune, LessWorkForMoreTokens) {
