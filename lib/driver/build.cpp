@@ -3,6 +3,7 @@
 #include "lib/calibrate/calibrate.h"
 #include "lib/driver/compile.h"
 #include "lib/driver/encoder.h"
+#include "lib/driver/gate.h"
 #include "lib/driver/reach.h"
 #include "lib/driver/recalibrate.h"
 #include "lib/driver/self_check.h"
@@ -124,7 +125,7 @@ private:
   train::TrainingData data_;
   std::unique_ptr<EncoderStage> encoder_; ///< null without an encoder
   std::optional<calibrate::Result> promise_;
-  Reach reach_; ///< of the calibrated artifact
+  Reach reach_;                               ///< of the calibrated artifact
   std::map<std::string, std::string> inputs_; ///< META pairs about what went in
   train::TrainReport report_;
   pack::RoutingModel model_;
@@ -562,6 +563,9 @@ ExitCode Builder::proveAndWrite() {
     return finish(kInternal);
   }
   phase("prove");
+  if (ExitCode code = checkRegressions(bytes, options_.gate, input_.spec.rootLabel, diags_);
+      code != kDone)
+    return finish(code);
   if (options_.output != "-")
     warnAboutSerial(bytes);
   if (diags_.hasErrors())
