@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # The main job on real input, as `./dev demo` shows it: mine, build, inspect, evaluate, resolve.
-# Expects build/release and build/corpora; redoes only what is older than what it is made from.
+# Expects build/release and build/corpora; redoes only what is older than what it is made from. Takes
+# the folder of a sentence encoder, or nothing: then the artifact has no stage 3.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 bin=build/release/bin
 corpora=build/corpora
 out=build/demo
+encoder=${1:-}
 mkdir -p "$out"
 
 show() { # prints the command as a user would type it, then runs it
@@ -46,10 +48,14 @@ done
 
 spec=corpora/hierarchies/demo.txtpb
 artifact=$out/demo.sdna
+with=()
+[[ -n $encoder ]] && with=(--encoder="$encoder")
+if [[ $(cat "$out/encoder.txt" 2>/dev/null || true) != "$encoder" ]]; then rm -f "$artifact"; fi
+echo "$encoder" >"$out/encoder.txt"
 if newer_than "$artifact" "$spec" "${libraries[@]}" $bin/build-hierarchy; then
   echo "mined libraries and $artifact are up to date" >&2
 else
-  show $bin/build-hierarchy "$spec" -o "$artifact" -f -j"$(nproc)"
+  show $bin/build-hierarchy "$spec" "${with[@]}" -o "$artifact" -f -j"$(nproc)"
 fi
 
 show $bin/inspect-artifact "$artifact"
