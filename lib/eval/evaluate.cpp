@@ -110,18 +110,19 @@ semdns_status resolveAll(Subject &subject, const Rows &rows, const Settings &set
     result.margin = answer->margin;
     semdns_evidence evidence = {};
     evidence.size = sizeof evidence;
-    // Odds as decided: stage 3's where it decided, else those of the stages before it.
+    // As decided: stage 3's evidence where it decided, else that of the stages before it.
+    query.top_k = SEMDNS_TOP_MAX;
     const uint32_t asked = settings.stages ? settings.stages : SEMDNS_STAGES_ALL;
     if (result.outcome.stage != SEMDNS_STAGE_ENCODER && (asked & ~SEMDNS_STAGE_ENCODER))
       query.stages = asked & ~SEMDNS_STAGE_ENCODER;
-    result.candidateCount = answer->zone_count;
-    for (uint32_t k = 0; k < answer->zone_count; ++k)
-      result.candidates[k] = {answer->zones[k].index, answer->zones[k].confidence};
     if (const semdns_status status =
             semdns_measure(subject.resolver.raw(), subject.scratch.raw(), &query, &evidence);
         status != SEMDNS_OK)
       return status;
     result.odds = oddsOf(evidence, result);
+    result.candidateCount = evidence.candidate_count;
+    for (uint32_t k = 0; k < evidence.candidate_count; ++k)
+      result.candidates[k] = {evidence.candidates[k].index, evidence.candidates[k].confidence};
     results.push_back(result);
   }
   if (settings.ignored)

@@ -53,8 +53,10 @@ struct Result {
   uint32_t confidence = 0, bestConfidence = 0, margin = 0;
   int32_t odds = INT32_MAX; ///< of the last stage that ran, 1/256 bit; INT32_MAX: none to tell
   uint32_t nanoseconds = 0; ///< of the fastest of Settings::passes
+  /// What the last stage that has evidence would list (semdns_measure): its best guess, then
+  /// others, best first. Where keywords decided, this is what the embedding thinks of it.
   std::array<Candidate, SEMDNS_TOP_MAX> candidates;
-  uint32_t candidateCount = 0; ///< the answer first, then others, best first
+  uint32_t candidateCount = 0;
 };
 
 struct Settings {

@@ -17,7 +17,7 @@ constexpr const char *kStyle = R"(
 body{max-width:1120px;margin:0 auto;padding:24px 20px 60px}
 h1{font-size:26px;margin:0}h2{font-size:19px;margin:34px 0 10px;padding-top:6px;border-top:2px solid #dde2e8}
 .sub{color:#55616d;margin:2px 0 0;overflow-wrap:anywhere}.note{color:#55616d;font-size:13px;max-width:80ch}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(240px,1fr));gap:12px;margin-top:18px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:12px;margin-top:18px}
 .tile,.card{background:#fff;border:1px solid #dde2e8;border-radius:8px;padding:12px 14px}
 .tile b{display:block;font-size:26px;line-height:1.25;font-variant-numeric:tabular-nums}
 .tile .name{color:#55616d;font-size:13px}.tile .range{color:#55616d;font-size:12.5px;font-variant-numeric:tabular-nums}
@@ -28,8 +28,8 @@ table{border-collapse:collapse;width:100%;background:#fff;border:1px solid #dde2
 th{font-weight:600;text-align:left;font-size:12.5px;color:#55616d;background:#fafbfc}
 th,td{padding:5px 10px;border-bottom:1px solid #edf0f3;vertical-align:top}td.n,th.n{text-align:right;white-space:nowrap}
 td.t{overflow-wrap:anywhere}code,.path{font-family:ui-monospace,"DejaVu Sans Mono",monospace;font-size:12.5px}
-.path{overflow-wrap:anywhere}q{color:#1c2733}q::before,q::after{color:#8a929a}
-.bar{display:inline-block;width:110px;height:10px;border-radius:5px;background:#e6e9ed;overflow:hidden;vertical-align:middle}
+.path{overflow-wrap:break-word}.rate{white-space:nowrap}q{color:#1c2733}q::before,q::after{color:#8a929a}
+.bar{display:inline-block;width:84px;height:10px;border-radius:5px;background:#e6e9ed;overflow:hidden;vertical-align:middle}
 .bar i{display:block;height:100%}
 .stack{display:flex;height:26px;border-radius:6px;overflow:hidden;margin:6px 0 10px}
 .stack i{display:block;color:#fff;font:12px/26px system-ui,sans-serif;text-align:center;overflow:hidden;white-space:nowrap}
@@ -57,13 +57,20 @@ std::string range(const Rate &rate) {
 std::string bar(const Rate &rate, const char *colour) {
   if (!rate.value())
     return "&ndash;";
-  return "<span title='" + range(rate) +
+  return "<span class='rate' title='" + range(rate) +
          "'><span class='bar'><i style='width:" + number(100 * *rate.value(), 1) +
          "%;background:" + colour + "'></i></span> " + percent(rate) + "</span>";
 }
 
+/// A zone's path; lines may break behind its separators.
 std::string pathHtml(const std::string &path) {
-  return "<bdi class='path'>" + escaped(path) + "</bdi>";
+  std::string out = "<bdi class='path'>";
+  for (char c : escaped(path)) {
+    out += c;
+    if (c == '/' || c == '_')
+      out += "<wbr>";
+  }
+  return out + "</bdi>";
 }
 std::string quoted(const std::string &text) { return "<q><bdi>" + escaped(text) + "</bdi></q>"; }
 
@@ -106,6 +113,7 @@ private:
   void tiles();
   void guarantee();
   void comparison();
+  void flips();
   void plots();
   void stages();
   void depths();
@@ -239,8 +247,13 @@ void Page::comparison() {
   }
   out_ += "<p>" + std::to_string(c.worse) + " answers got worse, " + std::to_string(c.better) +
           " better, " + std::to_string(c.other) + " otherwise different.</p>\n";
+}
+
+void Page::flips() {
+  const Comparison &c = *e_.comparison;
   if (c.flips.empty())
     return;
+  section("Answers that changed", "The worst first, then some that got better; --json lists all.");
   table({"", "query", "label", "old answer", "new answer"});
   size_t shown = 0, better = 0;
   for (const Flip &f : c.flips) {
@@ -653,6 +666,8 @@ std::string Page::build() {
     worstZones();
     confusions();
   }
+  if (e_.comparison)
+    flips();
   if (e_.leakage)
     leakage();
   if (e_.drift)

@@ -7,7 +7,7 @@
 namespace semdns::eval {
 namespace {
 
-constexpr int kLeft = 56, kRight = 14, kTop = 46, kBottom = 44;
+constexpr int kLeft = 56, kRight = 26, kTop = 46, kBottom = 44;
 
 /// Between ticks: about five of them.
 double tickStep(double span) { return roundUp(span / 5.5); }

@@ -149,8 +149,8 @@ void Text::quality(const Analysis &a) {
   }
   for (const OosPoint &p : a.oos)
     print(out,
-          "Out-of-scope recall        %s at %.0f %% of in-scope rows rejected, by confidence\n",
-          percent(p.recall).c_str(), 100 * p.rejection);
+          "Out-of-scope recall        %s at %.0f %% of in-scope rows rejected, by %s\n",
+          percent(p.recall).c_str(), 100 * p.rejection, a.byOdds ? "odds" : "confidence");
 }
 
 void Text::stages(const Tally &tally) {

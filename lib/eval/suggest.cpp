@@ -16,8 +16,6 @@ constexpr double kSure = 0.5, kHopeless = 0.1, kAlike = 0.25, kWorse = 0.01;
 constexpr size_t kAdditionsPerZone = 5;
 
 double confidenceOf(const Result &r, uint32_t zone) {
-  if (r.outcome.best == zone)
-    return r.bestConfidence / kOne;
   for (uint32_t k = 0; k < r.candidateCount; ++k)
     if (r.candidates[k].zone == zone)
       return r.candidates[k].confidence / kOne;
@@ -51,13 +49,14 @@ Suggestions suggest(const Subject &subject, const Rows &rows, const std::vector<
     }
   std::vector<bool> suspect(rows.rows.size());
   for (const Result &r : results) {
-    const uint32_t best = r.outcome.best;
+    const uint32_t best = r.candidateCount ? r.candidates[0].zone : 0;
     const auto mean = typical.find(best);
-    if (!labelled(r) || !r.truth.known || mean == typical.end())
+    // Keywords alone convince nobody: the embedding must think the same.
+    if (!labelled(r) || !r.truth.known || mean == typical.end() || best != r.outcome.best)
       continue;
     if (tree.within(best, r.truth.zone) ? r.truth.zone != 0 : tree.within(r.truth.zone, best))
       continue; // above or below its own label; below the root is elsewhere
-    const double sure = r.bestConfidence / kOne,
+    const double sure = r.candidates[0].confidence / kOne,
                  own = r.truth.zone ? confidenceOf(r, r.truth.zone) : 0;
     const double needs = std::max(kSure, mean->second.sum / double(mean->second.count));
     if (sure < needs || own >= kHopeless || (r.truth.zone == 0 && r.outcome.zone != best))
