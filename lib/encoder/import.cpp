@@ -115,6 +115,10 @@ std::optional<std::string> readNamed(const std::string &path, const std::string 
 
 std::optional<Json> parseJson(const std::string &path, const std::string &bytes,
                               Diagnostics &diags) {
+  if (isNestedTooDeeply(bytes)) {
+    diags.error({path}, "this is nested too deeply for any file of an encoder");
+    return std::nullopt;
+  }
   try {
     return Json::parse(bytes);
   } catch (const Json::parse_error &error) {

@@ -35,6 +35,24 @@ float fromHalf(uint16_t half) {
 
 } // namespace
 
+bool isNestedTooDeeply(std::string_view json) {
+  constexpr int kMaxDepth = 100;
+  int depth = 0;
+  bool inString = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (inString && c == '\\')
+      ++i;
+    else if (c == '"')
+      inString = !inString;
+    else if (!inString && (c == '[' || c == '{') && ++depth > kMaxDepth)
+      return true;
+    else if (!inString && (c == ']' || c == '}'))
+      --depth;
+  }
+  return false;
+}
+
 std::optional<TensorTable> parseSafetensors(std::string_view bytes, std::string &error) {
   if (bytes.size() < 8) {
     error = "file of " + std::to_string(bytes.size()) +
@@ -48,7 +66,8 @@ std::optional<TensorTable> parseSafetensors(std::string_view bytes, std::string 
     return std::nullopt;
   }
   const std::string_view text = bytes.substr(8, headerSize), data = bytes.substr(8 + headerSize);
-  const auto header = nlohmann::json::parse(text, nullptr, false);
+  const auto header =
+      isNestedTooDeeply(text) ? nlohmann::json() : nlohmann::json::parse(text, nullptr, false);
   if (!header.is_object()) {
     error = "the header is not a JSON object: the file is damaged, or not a safetensors file";
     return std::nullopt;

@@ -20,6 +20,10 @@ struct TensorEntry {
   std::string_view bytes; ///< into the file's bytes
 };
 
+/// Whether a JSON text nests deeper than anything that an encoder's folder holds: copying and
+/// printing such a value would exhaust the stack.
+bool isNestedTooDeeply(std::string_view json);
+
 using TensorTable = std::map<std::string, TensorEntry>;
 
 /// Validates a whole file: header size and JSON, types, shapes, offsets; tensors fill the data

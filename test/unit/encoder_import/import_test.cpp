@@ -196,6 +196,8 @@ TEST(Import, BadConfigurationIsNamed) {
   EncoderFolder folder;
   folder.files["config.json"] = "{\n \"model_type\": \"bert\",\n \"hidden_size\": }";
   EXPECT_THAT(folder.errors(), HasSubstr("config.json:3:17: this is not JSON"));
+  folder.files["config.json"] = "{\"x\": " + std::string(1'000'000, '[');
+  EXPECT_THAT(folder.errors(), HasSubstr("config.json: this is nested too deeply"));
   folder.files["config.json"] = "[1]";
   EXPECT_THAT(folder.errors(), HasSubstr("a JSON object is expected"));
 }
@@ -314,6 +316,10 @@ TEST(Import, DamagedSafetensorsAreRefused) {
        {size_t{0}, size_t{7}, size_t{8}, size_t{100}, good.size() / 2, good.size() - 1})
     EXPECT_THAT(with(good.substr(0, size)), HasSubstr("model.safetensors: ")) << size;
   EXPECT_THAT(with(good.substr(0, good.size() - 1)), HasSubstr("the file is cut off or damaged"));
+  std::string deep = "{\"a\": " + std::string(200'000, '[') + std::string(200'000, ']') + "}";
+  const uint64_t deepSize = deep.size();
+  EXPECT_THAT(with(std::string(reinterpret_cast<const char *>(&deepSize), 8) + deep),
+              HasSubstr("not a JSON object"));
   EXPECT_THAT(with(good + "x"), HasSubstr("the tensors end at byte"));
   std::string huge = good;
   huge.replace(0, 8, 8, '\xff');
