@@ -175,23 +175,47 @@ UK_INLINE uk_floats uk_activate(uk_floats x, uint32_t activation) {
   return uk_gelu(x, activation == SEMDNS_ACTIVATION_GELU_TANH);
 }
 
-/* `count` values (a multiple of 16), times `smooth` where given, as bytes: the largest magnitude
- * becomes 127. Returns that magnitude; below 2^-60 everything is 0, it too. */
-UK_INLINE float uk_quantise(const float *x, const float *smooth, uint32_t count, uint32_t bias,
-                            int8_t *q) {
+/* How a row of bytes is to be read: byte * half / 127 + middle. */
+struct uk_range {
+  float middle, half;
+};
+
+/* `count` values (a multiple of 16), times `smooth`, as bytes -127..127 over the row's range: that
+ * spends no byte on values beyond it, which would be half of them behind a GELU. A range below
+ * 2^-59 is a point. */
+UK_INLINE uk_range uk_quantise(const float *x, const float *smooth, uint32_t count, uint32_t bias,
+                               int8_t *q) {
+  uk_floats high = *uk_at(x) * *uk_at(smooth), low = high;
+  for (uint32_t i = UK_LANES; i < count; i += UK_LANES) {
+    const uk_floats v = *uk_at(x + i) * *uk_at(smooth + i);
+    high = uk_larger(v, high);
+    low = v < low ? v : low;
+  }
+  const float top = uk_lane_max(high), bottom = -uk_lane_max(-low);
+  uk_range range = {(bottom + top) * 0.5f, (top - bottom) * 0.5f};
+  if (range.half < 0x1p-60f)
+    range.half = 0.0f;
+  const float ratio = range.half == 0.0f ? 0.0f : 127.0f / range.half;
+  for (uint32_t i = 0; i < count; i += UK_LANES) {
+    /* Where a range is narrow, middle and half are not exact: hence the limits. */
+    uk_ints n = uk_round((*uk_at(x + i) * *uk_at(smooth + i) - range.middle) * ratio);
+    n = n > 127 ? uk_ints{} + 127 : n;
+    n = n < -127 ? uk_ints{} - 127 : n;
+    *(uk_bytes *)(q + i) = __builtin_convertvector(n ^ (int32_t)bias, uk_bytes);
+  }
+  return range;
+}
+
+/* `count` values as bytes, the largest magnitude as 127. Returns it; below 2^-60 all are 0, it
+ * too. */
+UK_INLINE float uk_quantise_evenly(const float *x, uint32_t count, int8_t *q) {
   uk_floats top = {};
-  for (uint32_t i = 0; i < count; i += UK_LANES) {
-    const uk_floats v = smooth ? *uk_at(x + i) * *uk_at(smooth + i) : *uk_at(x + i);
-    top = uk_larger(uk_abs(v), top);
-  }
-  float peak = uk_lane_max(top);
+  for (uint32_t i = 0; i < count; i += UK_LANES)
+    top = uk_larger(uk_abs(*uk_at(x + i)), top);
+  const float peak = uk_lane_max(top);
   const float ratio = peak < 0x1p-60f ? 0.0f : 127.0f / peak;
-  for (uint32_t i = 0; i < count; i += UK_LANES) {
-    const uk_floats v = smooth ? *uk_at(x + i) * *uk_at(smooth + i) : *uk_at(x + i);
-    /* At most 127.00001: never 128. */
-    const uk_ints n = uk_round(v * ratio) ^ (int32_t)bias;
-    *(uk_bytes *)(q + i) = __builtin_convertvector(n, uk_bytes);
-  }
+  for (uint32_t i = 0; i < count; i += UK_LANES) /* at most 127.00001: never 128 */
+    *(uk_bytes *)(q + i) = __builtin_convertvector(uk_round(*uk_at(x + i) * ratio), uk_bytes);
   return peak < 0x1p-60f ? 0.0f : peak;
 }
 
@@ -247,10 +271,11 @@ struct uk_linear {
   const int32_t *offsets;
   const float *scales, *bias;
   uint32_t in, out;
-  const int8_t *inputs;      /* [rows][in] */
-  const float *input_scales; /* [rows] */
-  float *outputs;            /* [rows][out] */
-  uint32_t activation;       /* semdns_activation, or UK_NONE */
+  const int8_t *inputs; /* [rows][in] */
+  const float *units;   /* [rows] of the inputs; and -1/128 of their middles: that is what */
+  const float *shifts;  /* `offsets` are multiplied by */
+  float *outputs;       /* [rows][out] */
+  uint32_t activation;  /* semdns_activation, or UK_NONE */
 };
 #define UK_NONE 0xffffffffu
 
@@ -264,13 +289,15 @@ UK_INLINE void uk_outputs(const uk_linear &l, uint32_t group, uint32_t row) {
     const uint32_t o = (group + kGroup) * UK_LANES;
     const uk_floats scale = *uk_at(l.scales + o), bias = *uk_at(l.bias + o);
     const uk_ints offset = *(const uk_ints *)(l.offsets + o);
+    const uk_floats all = __builtin_convertvector(offset, uk_floats) * scale;
     uk_repeat<T>([&](auto t) {
       constexpr uint32_t kRow = decltype(t)::value;
       uk_ints total = totals[kRow][kGroup];
       if (uk_encode_target.bias)
         total += offset;
-      uk_floats y =
-          (__builtin_convertvector(total, uk_floats) * scale) * l.input_scales[row + kRow] + bias;
+      const uk_floats even =
+          (__builtin_convertvector(total, uk_floats) * scale) * l.units[row + kRow] + bias;
+      uk_floats y = even + all * l.shifts[row + kRow];
       if (l.activation != UK_NONE)
         y = uk_activate(y, l.activation);
       *uk_at(l.outputs + (uint64_t)(row + kRow) * l.out + o) = y;
@@ -314,7 +341,7 @@ struct uk_arena {
   uint64_t state;  /* float [tokens][width] */
   uint64_t wide;   /* float [tokens][max(3 * room, inner)]: query, key, value, or the inner layer */
   uint64_t result; /* float [tokens][max(room, width)] */
-  uint64_t scales; /* float [tokens] */
+  uint64_t units;  /* float [2][tokens]: units and shifts */
   uint64_t keys;   /* float [head_room][padded tokens]: one head's, transposed */
   uint64_t weights; /* float [4][padded tokens]: attention of four tokens */
   uint64_t bytes;   /* int8 [tokens][max(width, room, inner)] */
@@ -329,8 +356,8 @@ UK_INLINE uk_arena uk_encode_arena(const semdns_encm_header *h) {
   a.state = 0;
   a.wide = a.state + 4 * tokens * width;
   a.result = a.wide + 4 * tokens * (3 * room > inner ? 3 * room : inner);
-  a.scales = a.result + 4 * tokens * most;
-  a.keys = a.scales + 4 * tokens;
+  a.units = a.result + 4 * tokens * most;
+  a.keys = a.units + 2 * 4 * tokens;
   a.weights = a.keys + 4 * tokens * h->head_room;
   a.bytes = a.weights + 4 * tokens * 4;
   a.end = a.bytes + tokens * (most > inner ? most : inner);
@@ -417,12 +444,14 @@ UK_INLINE void uk_map(const semdns_encm_header *h, const uint8_t *layer,
                       const semdns_encm_linear &l, const float *from, float *to,
                       uint32_t activation, uint8_t *arena, uint32_t count) {
   const uk_arena at = uk_encode_arena(h);
-  float *scales = (float *)(arena + at.scales);
+  float *units = (float *)(arena + at.units), *shifts = units + (h->max_tokens + 15) / 16 * 16;
   int8_t *bytes = (int8_t *)(arena + at.bytes);
-  for (uint32_t t = 0; t < count; ++t)
-    scales[t] = uk_quantise(from + (uint64_t)t * l.in, (const float *)(layer + l.smooth), l.in,
-                            uk_encode_target.bias, bytes + (uint64_t)t * l.in) /
-                127.0f;
+  for (uint32_t t = 0; t < count; ++t) {
+    const uk_range range = uk_quantise(from + (uint64_t)t * l.in, (const float *)(layer + l.smooth),
+                                       l.in, uk_encode_target.bias, bytes + (uint64_t)t * l.in);
+    units[t] = range.half / 127.0f;
+    shifts[t] = range.middle * -0.0078125f;
+  }
   const uk_linear map = {layer + l.weights,
                          (const int32_t *)(layer + l.offsets),
                          (const float *)(layer + l.scales),
@@ -430,7 +459,8 @@ UK_INLINE void uk_map(const semdns_encm_header *h, const uint8_t *layer,
                          l.in,
                          l.out,
                          bytes,
-                         scales,
+                         units,
+                         shifts,
                          to,
                          activation};
   uk_multiply<T, G>(map, count);
@@ -527,7 +557,7 @@ UK_INLINE void uk_encode_tokens(const semdns_encm_header *h, const uint8_t *encm
       pooled = pooled / (float)count;
     *uk_at(state + i) = pooled;
   }
-  const float most = uk_quantise(state, 0, width, 0, q);
+  const float most = uk_quantise_evenly(state, width, q);
   if (most == 0.0f) {
     *peak = 0;
     return;

@@ -103,6 +103,25 @@ std::vector<int8_t> quantise(const Row &row, float &top) {
   return q;
 }
 
+/// How bytes are to be read: byte * half / 127 + middle.
+struct Range {
+  float middle = 0, half = 0;
+};
+
+/// Bytes of a row over its range.
+std::vector<int8_t> quantiseRange(const Row &row, Range &range) {
+  const auto [low, high] = std::minmax_element(row.begin(), row.end());
+  range.middle = (finite(*low) + finite(*high)) * 0.5f;
+  range.half = (*high - *low) * 0.5f;
+  if (range.half < 0x1p-60f)
+    range.half = 0;
+  const float ratio = range.half == 0 ? 0 : 127.0f / range.half;
+  std::vector<int8_t> q;
+  for (float x : row)
+    q.push_back(static_cast<int8_t>(std::clamp(roundEven((x - range.middle) * ratio), -127, 127)));
+  return q;
+}
+
 class Encoder {
 public:
   explicit Encoder(std::string_view encm) : encm_(encm) {
@@ -206,9 +225,9 @@ private:
     for (Row row : inputs) {
       for (uint32_t i = 0; i < in; ++i)
         row[i] *= at<float>(smooth, i);
-      float top;
-      const std::vector<int8_t> q = quantise(row, top);
-      const float unit = top / 127.0f;
+      Range range;
+      const std::vector<int8_t> q = quantiseRange(row, range);
+      const float unit = range.half / 127.0f, shift = range.middle * -0.0078125f;
       Row y(out);
       for (uint32_t o = 0; o < out; ++o) {
         int64_t total = 0;
@@ -217,8 +236,10 @@ private:
           total += int64_t{q[i]} * at<int8_t>(weights, line * 64 + o % 16 * 4 + i % 4);
         }
         const float scaled = static_cast<float>(total) * at<float>(scales, o);
-        const float product = scaled * unit;
-        y[o] = finite(product + at<float>(bias, o));
+        const float product = scaled * unit, even = product + at<float>(bias, o);
+        const float all = static_cast<float>(at<int32_t>(offsets, o)) * at<float>(scales, o);
+        const float middle = all * shift;
+        y[o] = finite(even + middle);
       }
       outputs.push_back(y);
     }

@@ -22,7 +22,8 @@
  * A linear map `in -> out`:
  *     int8_t  weights[out * in]   -127..127, as [out / 16][in / 4][16 outputs][4 inputs]: lines of 64
  *                                 bytes, as CENT's in layout 1
- *     int32_t offsets[out]        -128 * sum of the output's weights (for u8 x s8 hardware)
+ *     int32_t offsets[out]        -128 * sum of the output's weights: for inputs whose range does not
+ *                                 lie around zero, and for u8 x s8 hardware
  *     float   scales[out]         a weight is its integer times its output's scale
  *     float   bias[out]
  *     float   smooth[in]          inputs are multiplied by these before they are quantised; the
@@ -49,7 +50,7 @@
 #define SEMDNS_ENCODER_MAX_TOKENS 128u
 
 /* Limits on the floats' magnitudes. Largest at any point is the sum of squares of the norm behind
- * `down`, below 2^123: norms yield less than 2^12, `up` less than 2^32, `down` less than 2^55. */
+ * `down`, below 2^127: norms yield less than 2^12, `up` less than 2^33, `down` less than 2^57. */
 #define SEMDNS_ENCODER_MIN_SCALE 0x1p-40f /* scales and smooth; a scale may also be 0 */
 #define SEMDNS_ENCODER_MAX_SCALE 0.25f    /* of words and weights: those are at most 31.75 */
 #define SEMDNS_ENCODER_MAX_SMOOTH 16.0f
