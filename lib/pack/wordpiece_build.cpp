@@ -104,7 +104,7 @@ private:
     }
   }
 
-  static constexpr uint32_t kPatience = 4096;
+  static constexpr uint32_t kPatience = 512;
   uint32_t firstFree_ = kRoots;
   std::vector<std::pair<uint8_t, size_t>> steps_; ///< byte, first piece with it
 };
