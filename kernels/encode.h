@@ -22,6 +22,10 @@
 
 #include "semdns/format/encoder.h"
 
+#if defined(__SSE2__) && !defined(UK_ENCODE_COMPILED)
+#include <emmintrin.h>
+#endif
+
 #define UK_INLINE static inline __attribute__((always_inline))
 
 typedef float uk_floats __attribute__((vector_size(64)));
@@ -65,11 +69,15 @@ UK_INLINE void uk_dot4(uk_sums *sums, uint32_t four, const uint8_t *line) {
     typedef int8_t eight __attribute__((vector_size(8)));
     eight w;
     __builtin_memcpy(&w, line + 8 * i, 8);
+    const uk_half16 ww = __builtin_convertvector(w, uk_half16);
+#ifdef __SSE2__ /* GCC does not see it by itself */
+    sums->part[i] += (uk_half32)_mm_madd_epi16((__m128i)ww, (__m128i)xx);
+#else
     const uk_whole32 products =
-        __builtin_convertvector(__builtin_convertvector(w, uk_half16), uk_whole32) *
-        __builtin_convertvector(xx, uk_whole32);
+        __builtin_convertvector(ww, uk_whole32) * __builtin_convertvector(xx, uk_whole32);
     sums->part[i] += __builtin_shufflevector(products, products, 0, 2, 4, 6) +
                      __builtin_shufflevector(products, products, 1, 3, 5, 7);
+#endif
   }
 }
 
