@@ -12,6 +12,8 @@ namespace {
 
 constexpr double kOne = 65536.0; // of Q16
 
+constexpr size_t kOpenZones = 40; // of trees this small all branches are open
+
 constexpr const char *kStyle = R"(
 :root{color:#1c2733;background:#f6f7f9;font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 body{max-width:1120px;margin:0 auto;padding:24px 20px 60px}
@@ -35,7 +37,7 @@ td.t{overflow-wrap:anywhere}code,.path{font-family:ui-monospace,"DejaVu Sans Mon
 .stack i{display:block;color:#fff;font:12px/26px system-ui,sans-serif;text-align:center;overflow:hidden;white-space:nowrap}
 details{background:#fff;border:1px solid #dde2e8;border-radius:8px;margin:6px 0}details>table{border:0;border-top:1px solid #edf0f3}
 summary{cursor:pointer;padding:6px 12px;display:grid;grid-template-columns:minmax(160px,2fr) 90px repeat(3,minmax(150px,1fr));gap:8px;align-items:center}
-summary::before{content:none}.ok{color:#00704f}.bad{color:#b34700}.pill{border-radius:10px;padding:1px 9px;font-size:12.5px;border:1px solid currentColor;white-space:nowrap}
+summary>span:first-child::before{content:'\25b8';color:#8a929a;margin-right:8px}details[open]>summary>span:first-child::before{content:'\25be'}.ok{color:#00704f}.bad{color:#b34700}.pill{border-radius:10px;padding:1px 9px;font-size:12.5px;border:1px solid currentColor;white-space:nowrap}
 @media print{body{max-width:none}details,.card,tr{break-inside:avoid}}
 )";
 
@@ -268,10 +270,14 @@ void Page::flips() {
             "'>" + f.kind() + "</span></td>";
     cell(quoted(text(f.row)));
     cell(pathHtml(e_.rows->rows[f.row].label.value_or("")));
-    cell(pathHtml(f.oldPath) + " <span class='note'>" + gradeText(f.before) + ", best " +
-         pathHtml(f.oldBest) + " " + number(f.oldConfidence / kOne, 2) + "</span>");
-    cell(pathHtml(f.newPath) + " <span class='note'>" + gradeText(f.after) + ", best " +
-         pathHtml(f.newBest) + " " + number(f.newConfidence / kOne, 2) + "</span>");
+    const auto side = [&](Grade grade, const std::string &answer, const std::string &best,
+                          uint32_t confidence) {
+      cell(pathHtml(answer) + " <span class='note'>" + gradeText(grade) +
+           (answer == best ? std::string(",") : ", best " + pathHtml(best)) + " " +
+           number(confidence / kOne, 2) + "</span>");
+    };
+    side(f.before, f.oldPath, f.oldBest, f.oldConfidence);
+    side(f.after, f.newPath, f.newBest, f.newConfidence);
     endRow();
   }
   endTable();
@@ -433,7 +439,8 @@ void Page::zoneTree() {
   for (auto top = sums.begin(); top != sums.end();) {
     const uint32_t zone = top->first;
     const std::vector<std::string> own = cells(top->second);
-    out_ += "<details><summary><span>" + pathHtml(path(zone)) + "</span><span>" +
+    out_ += std::string("<details") + (sums.size() <= kOpenZones ? " open" : "") +
+            "><summary><span>" + pathHtml(path(zone)) + "</span><span>" +
             std::to_string(top->second.reached.total) + " rows</span><span>" + own[0] +
             "</span><span>" + own[1] + "</span><span>" + own[2] + "</span></summary>\n";
     table({"zone", "rows#", "best guess here", "precision#", "F1#", "coverage", "misrouted",
