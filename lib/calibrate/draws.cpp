@@ -44,7 +44,7 @@ DrawReport tryGuarantee(const Tree &tree, std::span<const Sample> population,
     const uint32_t point = j ? points[j - 1] : kClimb;
     const Rules rules = rulesOf(tree, base, cascade ? kClimb : point, cascade ? point : kClimb,
                                 cascade ? guardAt(sequence, point) : SEMDNS_GUARD_NEVER);
-    uint32_t errors = 0, deep = 0, below = 0, strays = 0;
+    uint32_t errors = 0, deep = 0, below = 0, strays = 0, right = 0;
     for (size_t i = 0; i < rows; ++i) {
       const uint32_t truth = population[i].zone,
                      answer = replay(population[i].evidence, rules, mask).zone;
@@ -56,12 +56,14 @@ DrawReport tryGuarantee(const Tree &tree, std::span<const Sample> population,
       errors += wrong[i * settings + j];
       deep += tree.depth[answer] >= tree.depth[truth];
       below += answer != 0;
+      right += answer == truth;
     }
     const double n = std::max(report.inScope, 1u);
     risk[j] = errors / n;
     covered[j] = deep / n;
     answered[j] = below / n;
     oos[j] = strays / double(std::max(report.outOfScope, 1u));
+    report.points.push_back({point, risk[j], covered[j], right / n, answered[j], oos[j]});
     if (risk[j] <= options.alpha)
       report.oracle = std::max(report.oracle, covered[j]);
   }

@@ -24,7 +24,14 @@ struct DrawRule {
   double oos = 0;      ///< mean over draws: share of out-of-scope rows answered below the root
 };
 
+/// What one operating point does with the population; shares as above.
+struct PointReport {
+  uint32_t threshold = 0; ///< kClimb: always climb
+  double risk = 0, coverage = 0, right = 0, answered = 0, oos = 0;
+};
+
 struct DrawReport {
+  std::vector<PointReport> points; ///< "always climb", then the sequence
   uint32_t draws = 0, inScope = 0, outOfScope = 0;
   uint32_t nonePassed = 0; ///< draws in which everything climbs
   DrawRule tested;         ///< the fixed sequence test

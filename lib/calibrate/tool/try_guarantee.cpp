@@ -1,5 +1,5 @@
 // try-guarantee ARTIFACT POPULATION.jsonl [--tune=F] [--alpha=0.05] [--delta=0.05] [--draws=1000]
-//               [--seed=1] [--root-label=L] [--threads=2] [--rows=N]
+//               [--seed=1] [--root-label=L] [--threads=2] [--rows=N] [--points=1] [--no-keywords=1]
 //
 // Measures labelled rows that training did not see, once; then draws calibration samples with
 // replacement, calibrates on each and counts how often more than alpha of the population is
@@ -81,7 +81,10 @@ int main(int argc, char **argv) {
   const unsigned threads = unsigned(std::stoul(text("threads", "2")));
   const char *label = semdns_artifact_meta(artifact, "train.root_label");
   const std::string rootLabel = text("root-label", label ? label : "");
-  const std::vector<Sample> population = load(artifact, files[1], rootLabel, threads);
+  std::vector<Sample> population = load(artifact, files[1], rootLabel, threads);
+  if (options.count("no-keywords")) // what stage 1 is worth
+    for (Sample &sample : population)
+      sample.evidence.keyword.accepted = 0;
   Options calibration;
   std::string error;
   auto bytes = readFile(files[0], error);
@@ -132,6 +135,10 @@ int main(int argc, char **argv) {
         {"full_risk", report.fullRisk},
         {"points", cascade ? sequence.cascade.size() : sequence.light.size()}};
     printf("%s\n", out.dump().c_str());
+    if (options.count("points"))
+      for (const PointReport &point : report.points)
+        printf("%10u risk %.4f coverage %.4f right %.4f answered %.4f oos %.4f\n", point.threshold,
+               point.risk, point.coverage, point.right, point.answered, point.oos);
   }
   semdns_artifact_release(artifact);
   return 0;

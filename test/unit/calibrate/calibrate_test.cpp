@@ -229,7 +229,7 @@ TEST(Calibrate, FirstPointAcceptsTwoHundredTuneRows) {
     accepted += s.zone && s.evidence.embedding.confidence[0] >= sequence.light.front();
   EXPECT_GE(accepted, 200u);
   EXPECT_LE(accepted, 201u);
-  EXPECT_EQ(sequence.light.back(), 0u);
+  EXPECT_EQ(sequence.light.back(), 16384u); // a guess that is mostly wrong is no answer
   EXPECT_TRUE(std::is_sorted(sequence.light.rbegin(), sequence.light.rend()));
   EXPECT_LE(sequence.light.size(), 400u);
 }
