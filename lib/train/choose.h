@@ -17,7 +17,6 @@ struct Opinion {
   uint32_t best = 0; ///< class, never the root's own unless there is no other
   int32_t odds = INT32_MAX;
   std::vector<std::pair<uint32_t, uint32_t>> chain; ///< (zone, confidence Q16), best zone first
-  double rightShare = 0; ///< probability (by the stage) of the true class
 };
 
 /// The tree and its classes.
@@ -27,9 +26,9 @@ struct Classes {
   bool hasRoot() const { return !zone.empty() && zone[0] == 0; }
 };
 
-/// From class weights (Q16) that add up to `sum`; `label` is the true class.
+/// From class weights (Q16) that add up to `sum`.
 Opinion opinionOf(const Classes &classes, std::span<const uint32_t> weights, uint64_t sum,
-                  uint32_t best, int32_t odds, uint32_t label);
+                  uint32_t best, int32_t odds);
 
 /// What `acceptance` makes of the texts: answered below the root, misrouted, both in scope.
 struct Outcome {
@@ -42,11 +41,12 @@ struct Outcome {
 Outcome chooseThresholds(const Classes &classes, std::span<const Opinion> opinions,
                          std::span<const uint32_t> truths, double alpha, pack::Acceptance &out);
 
-/// The guard that lets stage 2 answer as many of the texts as it can while the two stages together
-/// are right at most 0.2 % of the texts less often than stage 3 alone. Stage 3 rejects by
-/// `encoderRootOdds`. Returns how many of the texts it lets stage 2 answer.
+/// The strictest guard that lets stage 2 answer nine in ten of the texts, or fewer (in steps) where
+/// that costs more than 0.3 % of the texts: by their labels, and by what stage 3 thinks of stage
+/// 2's answer (`regret`: its probability for its own best class less that for stage 2's), on
+/// average. Stage 3 rejects by `encoderRootOdds`. Returns how many of the texts stage 2 answers.
 uint32_t chooseGuard(const Classes &classes, std::span<const Opinion> embedding,
-                     std::span<const Opinion> encoder, std::span<const uint32_t> truths,
-                     int32_t encoderRootOdds, pack::Guard &out);
+                     std::span<const Opinion> encoder, std::span<const double> regret,
+                     std::span<const uint32_t> truths, int32_t encoderRootOdds, pack::Guard &out);
 
 } // namespace semdns::train

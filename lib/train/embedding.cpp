@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <numeric>
 
 namespace semdns::train {
@@ -33,7 +34,9 @@ double power(double x, double exponent) {
 
 uint32_t normOf(size_t texts, uint32_t documentCount, bool isChars) {
   double idf = 1 + logOf(1 + texts) - logOf(1 + documentCount);
-  double weight = power(idf, kIdfPower) * (isChars ? 1 : kWordFactor);
+  static const double ip = std::getenv("IDF") ? std::atof(std::getenv("IDF")) : kIdfPower;
+  static const double wf = std::getenv("WF") ? std::atof(std::getenv("WF")) : kWordFactor;
+  double weight = power(idf, ip) * (isChars ? 1 : wf);
   return uint32_t(std::clamp(weight * kNormOne + 0.5, 1.0, 65535.0));
 }
 

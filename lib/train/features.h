@@ -57,8 +57,10 @@ struct Vocabulary {
   size_t texts = 0;
 };
 
-/// The features with a document frequency of at least `minTexts` among `texts`, at most `limit`.
-Vocabulary buildVocabulary(std::span<const Tokens> texts, uint32_t minTexts, size_t limit);
+/// The features with a document frequency of at least `minTexts` among `texts`, or of at least
+/// `minMore` among `more`; at most `limit`. Frequencies are over both.
+Vocabulary buildVocabulary(std::span<const Tokens> texts, uint32_t minTexts, size_t limit,
+                           std::span<const Tokens> more = {}, uint32_t minMore = 0);
 
 /// Occurrence counts of one text's known features.
 struct Counts {

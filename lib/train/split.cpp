@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <map>
-#include <string_view>
+#include <unordered_map>
 
 namespace semdns::train {
 
@@ -13,33 +13,81 @@ namespace {
 
 constexpr size_t kFewRows = 200;        // labelled rows under which there is no Calibrate part
 constexpr double kCalibrateShare = 0.1; // of the rows, for each of them
-constexpr size_t kCalibrateMost = 1500;
-constexpr double kTuneShare = 0.08, kTuneShareFew = 0.15; // the latter where it gives too few
-constexpr size_t kTuneWanted = 300, kTuneMost = 1000;
+constexpr size_t kCalibrateMost = 750;
+constexpr double kTuneShare = 0.07, kTuneShareFew = 0.15; // the latter where it gives too few
+constexpr size_t kTuneWanted = 300, kTuneMost = 750;
 constexpr size_t kKeptLeast = 4; // rows of a zone that stay for training
 
-/// Rows of the same words: they go to one part, that of their first row's zone.
+/// Rows of much the same words: they go to one part, that of their first row's zone. Else what is
+/// measured on a part would flatter.
 struct Group {
   std::vector<uint32_t> rows;
   uint32_t zone = 0;
 };
 
+constexpr double kAlike = 0.7; // shared words / all words of two texts
+
 std::vector<Group> groupsOf(const TrainingData &data, const std::vector<uint8_t> &eligible) {
   std::string text = text::buildTextSection();
   FeatureShape shape;
+  shape.wordNgramMax = 1;
   shape.charNgramMin = shape.charNgramMax = 0;
   Extractor extractor(shape, {reinterpret_cast<const uint8_t *>(text.data()), text.size()});
-  std::map<std::vector<uint64_t>, uint32_t> index; // words -> group
-  std::vector<Group> groups;
+  // Each row's set of words, rare words first: two sets that are alike share one of the first few.
+  std::vector<std::vector<uint64_t>> words(data.examples.size());
+  std::unordered_map<uint64_t, uint32_t> rows;
   Tokens tokens;
-  for (uint32_t i = 0; i < data.examples.size(); ++i) {
+  for (uint32_t i = 0; i < words.size(); ++i) {
     if (!eligible[i])
       continue;
     extractor.extract(data.examples[i].text, tokens);
-    auto [it, fresh] = index.emplace(tokens.words, uint32_t(groups.size()));
-    if (fresh)
-      groups.push_back({{}, data.examples[i].zone});
-    groups[it->second].rows.push_back(i);
+    words[i] = tokens.features;
+    std::sort(words[i].begin(), words[i].end());
+    words[i].erase(std::unique(words[i].begin(), words[i].end()), words[i].end());
+    for (uint64_t word : words[i])
+      ++rows[word];
+  }
+  std::vector<Group> groups;
+  std::vector<uint32_t> leader;                               // of a group: its first row
+  std::unordered_map<uint64_t, std::vector<uint32_t>> byWord; // groups that have it among the first
+  std::vector<uint32_t> tried;                                // by which row a group was looked at
+  for (uint32_t i = 0; i < words.size(); ++i) {
+    if (!eligible[i])
+      continue;
+    std::vector<uint64_t> sorted = words[i]; // by value, for comparing; words[i] by rarity
+    std::sort(words[i].begin(), words[i].end(), [&](uint64_t a, uint64_t b) {
+      return rows[a] != rows[b] ? rows[a] < rows[b] : a < b;
+    });
+    size_t first = size_t(double(sorted.size()) * (1 - kAlike)) + 1;
+    uint32_t found = UINT32_MAX;
+    for (size_t w = 0; w < std::min(first, words[i].size()); ++w) {
+      auto it = byWord.find(words[i][w]);
+      if (it == byWord.end())
+        continue;
+      for (uint32_t g : it->second) {
+        if (tried[g] == i || g >= found)
+          continue;
+        tried[g] = i;
+        const std::vector<uint64_t> &other = words[leader[g]];
+        if (double(std::min(other.size(), sorted.size())) <
+            kAlike * double(std::max(other.size(), sorted.size())))
+          continue;
+        size_t shared = 0;
+        for (uint64_t word : other)
+          shared += std::binary_search(sorted.begin(), sorted.end(), word);
+        if (double(shared) >= kAlike * double(other.size() + sorted.size() - shared))
+          found = g;
+      }
+    }
+    if (found != UINT32_MAX) {
+      groups[found].rows.push_back(i);
+      continue;
+    }
+    for (size_t w = 0; w < std::min(first, words[i].size()); ++w)
+      byWord[words[i][w]].push_back(uint32_t(groups.size()));
+    groups.push_back({{i}, data.examples[i].zone});
+    leader.push_back(i);
+    tried.push_back(UINT32_MAX);
   }
   return groups;
 }

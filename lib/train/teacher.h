@@ -19,7 +19,7 @@ struct DenseHead {
 struct DenseOptions {
   uint32_t epochs = 30;
   double rate = 0.02;  ///< of the first step; falls linearly to 0
-  double decay = 1e-4; ///< share of the weights' size that every step takes, per rate
+  double decay = 0.03; ///< share of the weights' size that every step takes, per rate
   uint64_t seed = 1;
   unsigned threads = 1;
 };

@@ -37,8 +37,9 @@ constexpr size_t kRowOverhead = 14;      // bytes a row takes beside its values
 constexpr uint32_t kCalibrateLeast = 30; // held-out texts needed to calibrate on
 constexpr double kDefaultSharpness = 0.5;
 constexpr uint32_t kDefaultThreshold = 32768; // Q16
-constexpr uint32_t kWrittenPurity = 43691;    // Q16: two thirds
-constexpr size_t kMaxMinedTerms = 4096;       // or 16 a class
+constexpr uint32_t kMinedLeast = 300; // held-out texts that mined terms must answer to be believed
+constexpr uint32_t kWrittenPurity = 43691; // Q16: two thirds
+constexpr size_t kMaxMinedTerms = 4096;    // or 16 a class
 constexpr size_t kMaxFeatures = size_t(1) << 21;
 constexpr size_t kMaxWeightCells = size_t(1) << 28; // features * classes of one classifier
 constexpr size_t kMaxLinearClasses = 1024; // beyond, a classifier of full rank takes too long
@@ -94,9 +95,11 @@ private:
   size_t dimension() const;
   uint32_t passes(size_t live, size_t least, size_t most) const;
   std::vector<float> weightsWith(bool tune) const;
+  void learnDense(std::span<const float> weight);
   void consultTeacher();
-  void judgeMore();
-  void learnLexical();
+  void collectMore();
+  void judge();
+  void learnLexical(uint32_t folds = 1, uint32_t without = 1);
   Quantised quantised() const;
   void fitStudent();
   void finish();
@@ -132,6 +135,8 @@ private:
   std::vector<float> embeddings_; ///< [texts_][teacher.width]
   std::vector<float> soft_;       ///< [softRows][classes]
   std::vector<uint32_t> softRow_; ///< [rows of x_]
+  std::vector<std::string> more_; ///< texts that only the teacher judges
+  std::vector<uint32_t> moreGroup_, moreSource_;
   std::vector<float> extraWeight_;
   Factors factors_;
   double sharpness_ = kDefaultSharpness; ///< of the scores, to make logits of them
@@ -200,6 +205,9 @@ void Trainer::collect() {
 }
 
 void Trainer::readFeatures() {
+  shape_.charNgramMin = uint32_t(knob("CMIN", 3));
+  shape_.charNgramMax = uint32_t(knob("CMAX", 3));
+  shape_.wordNgramMax = uint32_t(knob("WMAX", 2));
   std::vector<Tokens> tokens(texts_.size());
   constexpr size_t kChunk = 1024;
   parallelFor((texts_.size() + kChunk - 1) / kChunk, options_.threads, [&](size_t chunk) {
@@ -231,16 +239,29 @@ void Trainer::readFeatures() {
                           classZone_.begin());
   if (classZone_.empty())
     return;
+  markTune();
+  collectMore();
+  std::vector<Tokens> moreTokens(more_.size());
+  parallelFor((more_.size() + kChunk - 1) / kChunk, options_.threads, [&](size_t chunk) {
+    Extractor extractor(shape_, text_);
+    for (size_t i = chunk * kChunk; i < std::min(more_.size(), (chunk + 1) * kChunk); ++i)
+      extractor.extract(more_[i], moreTokens[i]);
+  });
   size_t limit =
       classZone_.size() <= kMaxLinearClasses ? kMaxWeightCells / classZone_.size() : kMaxFeatures;
   limit = std::min(limit, kMaxFeatures);
-  vocabulary_ = buildVocabulary(tokens, kept >= kManyTexts ? 2 : 1, limit);
+  vocabulary_ = buildVocabulary(tokens, kept >= kManyTexts ? 2 : uint32_t(knob("MINDF", 1)), limit,
+                                knob("AUGVOC", 0) > 0 ? std::span<const Tokens>(moreTokens)
+                                                      : std::span<const Tokens>(),
+                                uint32_t(knob("AUGVOC", 0)));
   weights_ = weighFeatures(vocabulary_);
-  counts_.resize(kept);
-  parallelFor((kept + kChunk - 1) / kChunk, options_.threads, [&](size_t chunk) {
-    for (size_t i = chunk * kChunk; i < std::min(kept, (chunk + 1) * kChunk); ++i) {
-      counts_[i] = countFeatures(tokens[i], vocabulary_);
-      tokens[i] = {};
+  size_t all = kept + more_.size();
+  counts_.resize(all);
+  parallelFor((all + kChunk - 1) / kChunk, options_.threads, [&](size_t chunk) {
+    for (size_t i = chunk * kChunk; i < std::min(all, (chunk + 1) * kChunk); ++i) {
+      Tokens &own = i < kept ? tokens[i] : moreTokens[i - kept];
+      counts_[i] = countFeatures(own, vocabulary_);
+      own = {};
     }
   });
   x_ = vectorise(counts_, weights_);
@@ -289,6 +310,8 @@ void Trainer::markTune() {
 }
 
 size_t Trainer::dimension() const {
+  if (double d = knob("DIM", 0); d > 0)
+    return size_t(d);
   // Measured: beyond 64 little is won for 150 classes, and a row of 64 is one cache line.
   size_t classes = classZone_.size();
   size_t dim = classes <= 64
@@ -313,18 +336,59 @@ std::vector<float> Trainer::weightsWith(bool tune) const {
   for (const Text &text : texts_)
     weight.push_back(text.tune && !tune ? 0 : text.weight);
   weight.insert(weight.end(), extraWeight_.begin(), extraWeight_.end());
+  weight.resize(x_.rows());
   return weight;
 }
 
-void Trainer::learnLexical() {
+void Trainer::learnLexical(uint32_t folds, uint32_t without) {
   std::vector<float> weight = weightsWith(false);
+  for (uint32_t i = 0; i < texts_.size(); ++i)
+    if (i % folds == without)
+      weight[i] = 0;
   SoftmaxOptions softmax;
   softmax.epochs =
       passes(size_t(std::count_if(weight.begin(), weight.end(), [](float w) { return w > 0; })),
              softmax.epochs, 60);
+  softmax.epochs = uint32_t(softmax.epochs * knob("LEPOCHS", 1));
+  softmax.rate = knob("LRATE", softmax.rate);
   softmax.threads = options_.threads;
   softmax.seed = options_.seed;
   linear_ = trainSoftmax(x_, vocabulary_.hashes.size(), label_, weight, classZone_.size(), softmax);
+}
+
+void Trainer::learnDense(std::span<const float> weight) {
+  size_t classes = classZone_.size(), width = data_.teacher.width;
+  double work = double(texts_.size()) * double(classes) * double(width) * 3;
+  DenseOptions dense;
+  dense.epochs = uint32_t(std::clamp(kDenseWork / work, 1.0, double(dense.epochs)));
+  dense.seed = options_.seed;
+  dense.threads = options_.threads;
+  // A zone that is only described has a text or two against thousands: they get the weight of a
+  // small zone's, else the head learns that nobody asks for it.
+  std::vector<float> own(weight.begin(), weight.begin() + ptrdiff_t(texts_.size()));
+  std::vector<double> total(classes), better(classes);
+  double all = 0, zones = 0;
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    total[label_[i]] += double(own[i]);
+    better[label_[i]] += texts_[i].kind != ExampleKind::Pattern ? double(own[i]) : 0;
+  }
+  for (size_t k = 0; k < classes; ++k)
+    if (better[k] > 0) {
+      all += total[k];
+      zones += 1;
+    }
+  for (size_t i = 0; i < texts_.size() && zones > 0; ++i)
+    if (better[label_[i]] == 0)
+      own[i] *= float(std::clamp(knob("ZSHARE", 0.2) * all / zones / total[label_[i]], 1.0, 50.0));
+  DenseHead start;
+  if (data_.teacher.head.size() == classes * width) {
+    start.width = width;
+    start.classes = classes;
+    start.vectors = data_.teacher.head;
+    start.bias.assign(classes, 0);
+  }
+  dense_ = trainDense(embeddings_, width, std::span(label_).first(texts_.size()), own, classes,
+                      dense, start.classes ? &start : nullptr);
 }
 
 void Trainer::consultTeacher() {
@@ -333,23 +397,7 @@ void Trainer::consultTeacher() {
   for (const Text &text : texts_)
     strings.emplace_back(text.bytes);
   embeddings_ = data_.teacher.embed(strings);
-  std::vector<float> weight = weightsWith(false);
-  DenseOptions dense;
-  double work = double(texts_.size()) * double(classes) * double(width) * 3;
-  dense.epochs = uint32_t(std::clamp(kDenseWork / work, 1.0, knob("DEPOCHS", 30)));
-  dense.rate = knob("DRATE", 0.02);
-  dense.decay = knob("DDECAY", 1e-4);
-  dense.seed = options_.seed;
-  dense.threads = options_.threads;
-  DenseHead start;
-  if (data_.teacher.head.size() == classes * width) {
-    start.width = width;
-    start.classes = classes;
-    start.vectors = data_.teacher.head;
-    start.bias.assign(classes, 0);
-  }
-  dense_ = trainDense(embeddings_, width, label_, weight, classes, dense,
-                      start.classes ? &start : nullptr);
+  learnDense(weightsWith(false));
   if (linear_.blocks.empty())
     return;
   std::vector<uint32_t> tune, label;
@@ -397,65 +445,85 @@ void Trainer::consultTeacher() {
   }
 }
 
-/// Soft targets: for the labelled texts, for variations of them, for unlabelled texts.
-void Trainer::judgeMore() {
+/// What only the teacher judges: variations of the training texts, then unlabelled texts.
+void Trainer::collectMore() {
   size_t classes = classZone_.size();
+  if (!hasTeacher() || classes > kMaxLinearClasses)
+    return;
   std::vector<std::string_view> sources;
-  std::vector<uint32_t> group;
+  std::vector<uint32_t> group, index;
   for (uint32_t i = 0; i < texts_.size(); ++i)
     if (!texts_[i].tune) {
       sources.push_back(texts_[i].bytes);
-      group.push_back(label_[i]);
+      group.push_back(texts_[i].group);
+      index.push_back(i);
     }
   size_t room = kMaxSoftCells / classes;
   room -= std::min(room, texts_.size());
-  AugmentOptions more;
-  more.count = std::min<size_t>(room, size_t(knob("NAUG", options_.variations)));
-  more.maxBytes = kMaxVariationBytes;
-  more.seed = options_.seed;
-  std::vector<Variation> variations = augment(sources, group, more);
-  std::vector<std::string> strings;
-  std::vector<uint32_t> label;
-  for (Variation &v : variations) {
-    strings.push_back(std::move(v.text));
-    label.push_back(v.group);
+  AugmentOptions options;
+  options.count = std::min<size_t>(room, size_t(knob("NAUG", options_.variations)));
+  options.maxBytes = kMaxVariationBytes;
+  options.seed = options_.seed;
+  for (Variation &v : augment(sources, group, options)) {
+    more_.push_back(std::move(v.text));
+    moreGroup_.push_back(v.group);
+    moreSource_.push_back(index[v.source]);
   }
-  for (const std::string &text : data_.unlabelled) {
-    if (strings.size() >= room)
+  const std::vector<std::string> &words = data_.teacher.words;
+  for (int round = 0; round < int(knob("PLANT", 1)); ++round)
+    for (Variation &v : plantWords(words, sources, options_.seed + uint64_t(round))) {
+      if (more_.size() >= room)
+        break;
+      more_.push_back(std::move(v.text));
+      moreGroup_.push_back(kMixed);
+      moreSource_.push_back(index[v.source]);
+    }
+  for (const std::string &word : words) {
+    if (more_.size() >= room || knob("ALONE", 1) == 0)
       break;
-    strings.push_back(text);
-    label.push_back(kMixed);
+    more_.push_back(word);
+    moreGroup_.push_back(kMixed);
+    moreSource_.push_back(0);
+  }
+  size_t variations = more_.size();
+  for (const std::string &text : data_.unlabelled) {
+    if (more_.size() >= room)
+      break;
+    more_.push_back(text);
+    moreGroup_.push_back(kMixed);
+    moreSource_.push_back(0);
   }
   if (report_) {
-    report_->variations = uint32_t(variations.size());
-    report_->unlabelled = uint32_t(strings.size() - variations.size());
+    report_->variations = uint32_t(variations);
+    report_->unlabelled = uint32_t(more_.size() - variations);
   }
-  std::vector<Counts> counts(strings.size());
-  constexpr size_t kChunk = 1024;
-  parallelFor((strings.size() + kChunk - 1) / kChunk, options_.threads, [&](size_t chunk) {
-    Extractor extractor(shape_, text_);
-    Tokens tokens;
-    for (size_t i = chunk * kChunk; i < std::min(strings.size(), (chunk + 1) * kChunk); ++i) {
-      extractor.extract(strings[i], tokens);
-      counts[i] = countFeatures(tokens, vocabulary_);
-    }
-  });
-  SparseRows more_x = vectorise(counts, weights_);
-  size_t shift = x_.column.size();
-  x_.column.insert(x_.column.end(), more_x.column.begin(), more_x.column.end());
-  x_.value.insert(x_.value.end(), more_x.value.begin(), more_x.value.end());
-  for (size_t i = 1; i < more_x.begin.size(); ++i)
-    x_.begin.push_back(shift + more_x.begin[i]);
+}
 
+/// The teacher's distributions for all texts.
+void Trainer::judge() {
+  size_t classes = classZone_.size(), all = texts_.size() + more_.size();
   std::vector<float> embeddings = embeddings_;
-  if (!strings.empty()) {
-    std::vector<float> own = data_.teacher.embed(strings);
+  if (!more_.empty()) {
+    std::vector<float> own = data_.teacher.embed(more_);
     embeddings.insert(embeddings.end(), own.begin(), own.end());
   }
-  size_t all = texts_.size() + strings.size();
   std::vector<uint32_t> rows(all);
   std::iota(rows.begin(), rows.end(), 0u);
   std::vector<float> lexical = scoreRows(x_, rows, linear_, options_.threads);
+  if (uint32_t folds = uint32_t(knob("XFIT", 0)); folds > 1) {
+    BlockWeights whole = linear_;
+    for (uint32_t f = 0; f < folds; ++f) {
+      learnLexical(folds, f);
+      std::vector<uint32_t> own;
+      for (uint32_t i = 0; i < all; ++i)
+        if ((i < texts_.size() ? i : moreSource_[i - texts_.size()]) % folds == f)
+          own.push_back(i);
+      std::vector<float> scores = scoreRows(x_, own, linear_, options_.threads);
+      for (size_t n = 0; n < own.size(); ++n)
+        std::copy_n(&scores[n * classes], classes, &lexical[own[n] * classes]);
+    }
+    linear_ = std::move(whole);
+  }
   soft_ = scoreDense(dense_, embeddings, options_.threads);
   float cool = float(1 / knob("TEMP", 1));
   for (size_t i = 0; i < soft_.size(); ++i)
@@ -464,7 +532,7 @@ void Trainer::judgeMore() {
   softRow_ = rows;
   float labelShare = float(knob("LMIX", 0.5)), variationShare = float(knob("VMIX", 0.2));
   for (size_t i = 0; i < all; ++i) {
-    uint32_t own = i < texts_.size() ? label_[i] : label[i - texts_.size()];
+    uint32_t own = i < texts_.size() ? label_[i] : moreGroup_[i - texts_.size()];
     float share = i < texts_.size() ? labelShare : variationShare;
     if (own == kMixed)
       continue;
@@ -473,9 +541,7 @@ void Trainer::judgeMore() {
       p[k] *= 1 - share;
     p[own] += share;
   }
-  for (uint32_t own : label)
-    label_.push_back(own == kMixed ? 0 : own);
-  extraWeight_.assign(strings.size(), float(knob("XWEIGHT", 1)));
+  extraWeight_.assign(more_.size(), float(knob("XWEIGHT", 1)));
 }
 
 void Trainer::fitStudent() {
@@ -508,6 +574,8 @@ void Trainer::finish() {
   joint.seed = options_.seed + 1;
   joint.threads = options_.threads;
   refine(factors_, x_, {label_, softRow_, soft_}, weight, joint);
+  if (hasTeacher())
+    learnDense(weight);
 }
 
 Quantised Trainer::quantised() const {
@@ -600,8 +668,8 @@ void Trainer::chooseStage2(const Quantised &model, std::span<const Held> held,
   uint32_t gain = gainOf(model);
   for (const Held &h : held) {
     uint64_t sum = softWeights(h.pooled, gain, weights);
-    opinions.push_back(opinionOf(classes, weights, sum, h.best,
-                                 oddsOf(h.pooled, gain, classes.hasRoot()), h.text->group));
+    opinions.push_back(
+        opinionOf(classes, weights, sum, h.best, oddsOf(h.pooled, gain, classes.hasRoot())));
     truths.push_back(h.text->zone);
   }
   Outcome outcome = chooseThresholds(classes, opinions, truths, options_.alpha, out.acceptance);
@@ -651,25 +719,27 @@ void Trainer::chooseStage3(const Quantised &model, std::span<const Held> held,
   out.head.acceptance.threshold = out.acceptance.threshold;
 
   std::vector<Opinion> embedding, encoder;
+  std::vector<double> regret;
   std::vector<uint32_t> truths, weights;
   uint32_t right = 0;
   for (size_t i = 0; i < n; ++i) {
     const Held &h = held[i];
     uint64_t sum = softWeights(h.pooled, gain, weights);
-    embedding.push_back(opinionOf(classes, weights, sum, h.best,
-                                  oddsOf(h.pooled, gain, classes.hasRoot()), h.text->group));
+    embedding.push_back(
+        opinionOf(classes, weights, sum, h.best, oddsOf(h.pooled, gain, classes.hasRoot())));
     std::vector<int32_t> x = headLogits(out.head, coded[i], relative[i]);
     sum = logitWeights(x, weights);
     auto top = std::max_element(x.begin() + firstReal, x.end());
     int32_t odds = firstReal ? *top - x[0] : INT32_MAX;
-    encoder.push_back(
-        opinionOf(classes, weights, sum, uint32_t(top - x.begin()), odds, h.text->group));
+    encoder.push_back(opinionOf(classes, weights, sum, uint32_t(top - x.begin()), odds));
+    regret.push_back((double(weights[encoder.back().best]) - double(weights[h.best])) /
+                     double(sum));
     truths.push_back(h.text->zone);
     right += h.text->zone != 0 && encoder.back().best == h.text->group;
   }
   chooseThresholds(classes, encoder, truths, options_.alpha, out.head.acceptance);
-  uint32_t guarded =
-      chooseGuard(classes, embedding, encoder, truths, out.head.acceptance.rootOdds, out.guard);
+  uint32_t guarded = chooseGuard(classes, embedding, encoder, regret, truths,
+                                 out.head.acceptance.rootOdds, out.guard);
   if (report_) {
     report_->headCorrect = right;
     report_->guarded = guarded;
@@ -691,6 +761,11 @@ void Trainer::chooseKeywords(std::span<const Held> held, pack::RoutingModel &out
   pack::KeywordModel all;
   all.terms = allTerms(false);
   auto [answered, wrong] = chooseAcceptance(trialsOf(all.terms), all);
+  // Mined terms never stand in for the encoder, and few texts do not show that they are as good.
+  if (hasTeacher() || answered < kMinedLeast) {
+    all.acceptVotes = SEMDNS_NEVER;
+    answered = wrong = 0;
+  }
   if (answered)
     all.terms = allTerms(true);
   else
@@ -764,9 +839,9 @@ pack::RoutingModel Trainer::run() {
   }
   if (!classZone_.empty()) {
     weighTexts();
-    markTune();
     for (const Text &text : texts_)
       label_.push_back(text.group);
+    label_.resize(x_.rows());
     bool linear = classZone_.size() <= kMaxLinearClasses;
     if (linear)
       learnLexical();
@@ -774,7 +849,7 @@ pack::RoutingModel Trainer::run() {
     if (hasTeacher()) {
       consultTeacher();
       if (linear)
-        judgeMore();
+        judge();
     }
     progress.update(2);
     fitStudent();
@@ -800,6 +875,11 @@ pack::RoutingModel Trainer::run() {
     if (!held.empty()) {
       finish();
       model = quantised();
+      if (hasTeacher()) {
+        pack::EncoderHead head = quantiseHead(dense_, blend_.dense, mix_);
+        head.acceptance = std::move(out.head.acceptance);
+        out.head = std::move(head);
+      }
     }
     model.model.gain = gainOf(model);
     out.embedding = std::move(model.model);

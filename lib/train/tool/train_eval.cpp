@@ -1,5 +1,6 @@
 // train-eval TRAIN.jsonl|SPEC.txtpb TEST.jsonl [--root-label=L] [--threads=N] [--seed=N] [--dim=N]
-// [--rows=N] [--embeddings=FILE]: trains on the first file and scores the second with the trainer's
+// [--rows=N] [--embeddings=FILE] [--words=FILE] [--patterns=FILE]
+// [--stand-in-teacher]: trains on the first file and scores the second with the trainer's
 // integer inference. For the trainer's own development; what counts is evaluate-hierarchy on a
 // built artifact.
 #include "lib/patterns/patterns.h"
@@ -10,15 +11,18 @@
 #include "lib/train/embedding.h"
 #include "lib/train/head.h"
 #include "lib/train/keywords.h"
+#include "lib/train/numeric.h"
 #include "lib/train/snippets.h"
 #include "lib/train/train.h"
 #include "semdns/format/keywords.h"
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -197,6 +201,32 @@ private:
   std::unordered_map<uint64_t, size_t> index_;
 };
 
+/// A teacher for tests of the arithmetic: sums of the words' seeded random directions.
+std::vector<float> standIn(std::span<const std::string> texts) {
+  constexpr size_t kWidth = EmbeddingFile::kWidth;
+  std::vector<float> out;
+  for (const std::string &text : texts) {
+    std::vector<float> sum(kWidth, 1e-3f);
+    uint64_t hash = 7;
+    for (size_t i = 0; i <= text.size(); ++i) {
+      if (i < text.size() && text[i] != ' ') {
+        hash = hash * 1099511628211u + uint8_t(text[i]);
+        continue;
+      }
+      Random random(hash);
+      for (float &v : sum)
+        v += float(random.normal());
+      hash = 7;
+    }
+    double square = 0;
+    for (float v : sum)
+      square += double(v) * double(v);
+    for (float v : sum)
+      out.push_back(float(double(v) / std::sqrt(square)));
+  }
+  return out;
+}
+
 double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -207,7 +237,8 @@ int main(int argc, char **argv) {
   std::vector<std::string> files;
   std::string rootLabel;
   TrainOptions options;
-  std::optional<EmbeddingFile> embeddings;
+  std::function<std::vector<float>(std::span<const std::string>)> teacher;
+  std::string wordsFile, patternsFile;
   for (int i = 1; i < argc; ++i) {
     std::string arg = argv[i];
     auto value = [&](const char *prefix) { return arg.substr(std::string(prefix).size()); };
@@ -221,8 +252,14 @@ int main(int argc, char **argv) {
       options.maxDim = uint32_t(std::atoi(value("--dim=").c_str()));
     else if (arg.starts_with("--rows="))
       options.maxRows = uint32_t(std::atoi(value("--rows=").c_str()));
+    else if (arg.starts_with("--words="))
+      wordsFile = value("--words=");
+    else if (arg == "--stand-in-teacher")
+      teacher = standIn;
+    else if (arg.starts_with("--patterns="))
+      patternsFile = value("--patterns=");
     else if (arg.starts_with("--embeddings="))
-      embeddings.emplace(value("--embeddings="));
+      teacher = EmbeddingFile(value("--embeddings="));
     else
       files.push_back(arg);
   }
@@ -238,7 +275,9 @@ int main(int argc, char **argv) {
   std::vector<LabelledText> trainRows;
   if (!isSpec)
     trainRows = readJsonLines(files[0], true, diags);
-  std::vector<LabelledText> testRows = readJsonLines(files[1], true, diags);
+  std::vector<LabelledText> testRows = readJsonLines(files[1], true, diags), patternRows;
+  if (!patternsFile.empty())
+    patternRows = readJsonLines(patternsFile, true, diags);
   if (diags.hasErrors()) {
     diags.print(stderr);
     return 1;
@@ -248,18 +287,28 @@ int main(int argc, char **argv) {
   if (isSpec) {
     tree = readSpec(files[0], data, diags);
   } else {
-    tree = treeOf(trainRows, rootLabel);
+    std::vector<LabelledText> all = trainRows;
+    all.insert(all.end(), patternRows.begin(), patternRows.end());
+    tree = treeOf(all, rootLabel);
     data.zones = tree.zones;
     for (const LabelledText &row : trainRows)
       data.examples.push_back({row.text, tree.zoneOf.at(*row.label), ExampleKind::Labelled});
+    for (const LabelledText &row : patternRows)
+      data.examples.push_back({row.text, tree.zoneOf.at(*row.label), ExampleKind::Pattern});
   }
   if (diags.hasErrors()) {
     diags.print(stderr);
     return 1;
   }
-  if (embeddings) {
+  if (teacher) {
+    std::string error, list = readFile(wordsFile, error).value_or("");
+    for (size_t at = 0; at < list.size();) {
+      size_t end = std::min(list.find('\n', at), list.size());
+      data.teacher.words.push_back(list.substr(at, end - at));
+      at = end + 1;
+    }
     data.teacher.width = EmbeddingFile::kWidth;
-    data.teacher.embed = [&](std::span<const std::string> texts) { return (*embeddings)(texts); };
+    data.teacher.embed = teacher;
   }
   std::string text = text::buildTextSection();
   std::span<const uint8_t> textSection(reinterpret_cast<const uint8_t *>(text.data()), text.size());
@@ -287,12 +336,16 @@ int main(int argc, char **argv) {
            misrouted = 0, outOfScope = 0, outRejected = 0, features = 0;
   uint32_t alone2 = 0, out2 = 0, best3 = 0, alone3 = 0, out3 = 0, both = 0, outBoth = 0,
            guarded = 0;
+  uint32_t described = 0, describedBy2 = 0, describedBy3 = 0, describedByBoth = 0;
+  std::set<uint32_t> patternZones;
+  for (const LabelledText &row : patternRows)
+    patternZones.insert(tree.zoneOf.at(*row.label));
   std::vector<float> testEmbeddings;
-  if (embeddings) {
+  if (teacher) {
     std::vector<std::string> texts;
     for (const LabelledText &row : testRows)
       texts.push_back(row.text);
-    testEmbeddings = (*embeddings)(texts);
+    testEmbeddings = teacher(texts);
   }
   std::vector<uint32_t> weights;
   uint32_t firstReal = !model.classZone.empty() && model.classZone[0] == 0 ? 1 : 0;
@@ -309,7 +362,7 @@ int main(int argc, char **argv) {
     uint32_t zone = model.classZone[k], bestZone = zone;
     int32_t odds = oddsOf(p, e.gain, firstReal == 1);
     uint32_t said2 = odds < model.acceptance.rootOdds ? 0 : zone, said3 = 0, saidBoth = 0;
-    if (embeddings) {
+    if (teacher) {
       size_t at = size_t(&row - testRows.data()) * EmbeddingFile::kWidth;
       CodedEmbedding coded = codeEmbedding({&testEmbeddings[at], EmbeddingFile::kWidth});
       std::vector<int32_t> x = headLogits(model.head, coded, relativeLogits(p, e.gain));
@@ -323,6 +376,12 @@ int main(int argc, char **argv) {
       bool rejects = odds < model.guard.rejectOdds;
       guarded += passes || rejects;
       saidBoth = rejects ? 0 : passes ? zone : said3;
+    }
+    if (patternZones.count(truth)) {
+      ++described;
+      describedBy2 += said2 == truth;
+      describedBy3 += said3 == truth;
+      describedByBoth += saidBoth == truth;
     }
     (truth ? alone2 : out2) += said2 == truth;
     (truth ? alone3 : out3) += said3 == truth;
@@ -377,12 +436,15 @@ int main(int argc, char **argv) {
   double o = std::max(outOfScope, 1u);
   std::printf("  at the root odds: stage 2 %.2f %% / oos %.1f %%", 100 * alone2 / n,
               100 * out2 / o);
-  if (embeddings)
+  if (teacher)
     std::printf("; stage 3 best %.2f %%, %.2f %% / %.1f %%; guarded %.2f %% / %.1f %%, %.1f %% by "
                 "stage 2; teacher %u, stage 3 %u, guarded %u of the held out",
                 100 * best3 / n, 100 * alone3 / n, 100 * out3 / o, 100 * both / n,
                 100 * outBoth / o, 100.0 * guarded / double(testRows.size()), report.teacherCorrect,
                 report.headCorrect, report.guarded);
+  if (described)
+    std::printf("\n  zones of patterns: %u texts, right: stage 2 %u, stage 3 %u, guarded %u",
+                described, describedBy2, describedBy3, describedByBoth);
   std::printf("\n  model %s\n", digestOf(model).c_str());
   return 0;
 }

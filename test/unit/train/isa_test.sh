@@ -14,7 +14,7 @@ awk 'BEGIN {
     printf "{\"text\": \"%s\", \"label\": \"top%d/zone%d\"}\n", text, z % 4, z
   }
 }' >"$dir/train.jsonl"
-"$1" "$dir/train.jsonl" "$dir/train.jsonl" --threads=1 | grep '^  model ' >"$dir/a"
-"$2" "$dir/train.jsonl" "$dir/train.jsonl" --threads=2 | grep '^  model ' >"$dir/b"
+"$1" "$dir/train.jsonl" "$dir/train.jsonl" --threads=1 --stand-in-teacher | grep '^  model ' >"$dir/a"
+"$2" "$dir/train.jsonl" "$dir/train.jsonl" --threads=2 --stand-in-teacher | grep '^  model ' >"$dir/b"
 cat "$dir/a" "$dir/b"
 cmp "$dir/a" "$dir/b"
