@@ -76,7 +76,7 @@ bool EncoderStage::finetune(const train::TrainingData &data) {
   for (uint32_t zone : zones)
     labels.push_back(
         uint32_t(std::lower_bound(classes.begin(), classes.end(), zone) - classes.begin()));
-  encoder::FinetuneOptions tuning;
+  encoder::FinetuneOptions tuning = encoder::optionsFor(windows);
   tuning.seed = options_.seed;
   tuning.threads = options_.threads;
   uint32_t count = uint32_t(classes.size());
@@ -84,26 +84,37 @@ bool EncoderStage::finetune(const train::TrainingData &data) {
   tuned_ = encoder::describe(tuning);
   std::string folder = cacheFolder(), why;
   std::string path = folder.empty() ? "" : folder + "/finetuned-" + key;
-  std::optional<encoder::Model> kept;
+  std::optional<encoder::Finetuned> result;
   if (!path.empty() && ::access(path.c_str(), R_OK) == 0) {
-    kept = encoder::loadModel(path, why);
-    if (!kept)
+    result = encoder::loadFinetuned(path, why);
+    if (!result)
       diags_->warning({path, 0, 0}, "the fine-tuned encoder in the cache is damaged: " + why,
                       "it is made anew");
   }
-  if (kept) {
-    model_ = std::move(*kept);
-  } else {
+  if (!result) {
     Progress progress("fine-tuning", uint64_t(tuning.epochs) * windows.size(), "texts");
-    auto result = encoder::finetune(model_, windows, labels, count, tuning, &progress);
+    result = encoder::finetune(model_, windows, labels, count, tuning, &progress);
     if (!result) {
       diags_->error({"--finetune", 0, 0}, "the encoder cannot be fine-tuned on these examples");
       return false;
     }
-    model_ = std::move(result->model);
-    if (!path.empty() && !encoder::saveModel(model_, path, why))
+    if (!path.empty() && !encoder::saveFinetuned(*result, path, why))
       diags_->warning({path, 0, 0}, "the fine-tuned encoder cannot be kept: " + why,
                       "the next build makes it again; name a folder with --cache");
+  }
+  model_ = std::move(result->model);
+  // Training's head starts from this one where the two have the same classes.
+  std::vector<uint32_t> taught;
+  for (const train::Example &example : data.examples)
+    taught.push_back(example.zone);
+  for (const train::Keyword &keyword : data.keywords)
+    taught.push_back(keyword.zone);
+  std::sort(taught.begin(), taught.end());
+  taught.erase(std::unique(taught.begin(), taught.end()), taught.end());
+  if (taught == classes) {
+    head_ = std::move(result->classes);
+    for (float &value : head_)
+      value *= result->scale;
   }
   openCache();
   return true;
@@ -112,6 +123,7 @@ bool EncoderStage::finetune(const train::TrainingData &data) {
 train::Teacher EncoderStage::teacher() {
   train::Teacher teacher;
   teacher.width = model_.shape.width;
+  teacher.head = head_;
   teacher.embed = [this](std::span<const std::string> texts) {
     uint32_t room = encoder::windowTokens(model_.shape);
     std::vector<std::vector<uint32_t>> windows;

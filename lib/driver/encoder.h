@@ -57,6 +57,7 @@ private:
   std::string importedDigest_, tuned_; ///< tuned_: options of fine-tuning; empty: as imported
   std::optional<encoder::Tokeniser> tokeniser_;
   std::optional<encoder::EmbeddingCache> cache_;
+  std::vector<float> head_; ///< of fine-tuning, [classes][width]; empty: none
   Diagnostics *diags_;
 };
 
