@@ -12,11 +12,23 @@ namespace semdns::eval {
 namespace {
 
 /// What a reader of a comparison wants to know of META; digests say that inputs changed.
-constexpr const char *kMetaKeys[] = {"name",           "tool.version",       "spec.sha256",
-                                     "encoder.sha256", "train.examples",     "train.seed",
-                                     "train.alpha",    "train.heldout.best", "risk.alpha",
-                                     "risk.delta",     "risk.coverage",      "risk.n",
-                                     "targets",        "train.root_label"};
+constexpr const char *kMetaKeys[] = {"name",
+                                     "tool.version",
+                                     "spec.sha256",
+                                     "encoder.sha256",
+                                     "encoder.layers",
+                                     "encoder.finetuned",
+                                     "train.examples",
+                                     "train.seed",
+                                     "train.alpha",
+                                     "train.heldout.best",
+                                     "risk.holds",
+                                     "risk.alpha",
+                                     "risk.delta",
+                                     "risk.coverage",
+                                     "risk.n",
+                                     "targets",
+                                     "train.root_label"};
 
 Grade gradeOf(const Tree &tree, const Result &r) {
   if (r.truth.known && r.outcome.zone == r.truth.zone)

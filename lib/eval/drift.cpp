@@ -89,23 +89,23 @@ Profile profileOf(const Subject &subject, const std::vector<Result> &results) {
 }
 
 std::map<std::string, std::string> formatProfile(const Profile &profile) {
-  return {{"traffic.rows", std::to_string(profile.rows)},
-          {"traffic.stages", list(profile.stages)},
-          {"traffic.answers", list(profile.answers)},
-          {"traffic.scores", list(profile.scores)},
-          {"traffic.mix", list(profile.mix)}};
+  return {{"risk.traffic.rows", std::to_string(profile.rows)},
+          {"risk.traffic.stages", list(profile.stages)},
+          {"risk.traffic.answers", list(profile.answers)},
+          {"risk.traffic.scores", list(profile.scores)},
+          {"risk.traffic.mix", list(profile.mix)}};
 }
 
 std::optional<Profile> statedProfile(const Subject &subject) {
-  const std::string stated = subject.meta("traffic.rows");
+  const std::string stated = subject.meta("risk.traffic.rows");
   uint32_t count = 0;
   const auto [end, error] = std::from_chars(stated.data(), stated.data() + stated.size(), count);
   if (error != std::errc() || end != stated.data() + stated.size() || !count)
     return std::nullopt;
-  auto stages = parseList(subject.meta("traffic.stages"), 4, count);
-  auto answers = parseList(subject.meta("traffic.answers"), 4, count);
-  auto scores = parseList(subject.meta("traffic.scores"), kScoreBins, count);
-  auto mix = parseList(subject.meta("traffic.mix"), topZones(subject.zones).size(), count);
+  auto stages = parseList(subject.meta("risk.traffic.stages"), 4, count);
+  auto answers = parseList(subject.meta("risk.traffic.answers"), 4, count);
+  auto scores = parseList(subject.meta("risk.traffic.scores"), kScoreBins, count);
+  auto mix = parseList(subject.meta("risk.traffic.mix"), topZones(subject.zones).size(), count);
   if (!stages || !answers || !scores || !mix)
     return std::nullopt;
   return Profile{count, *stages, *answers, *scores, *mix};

@@ -25,13 +25,14 @@ struct Profile {
 
 Profile profileOf(const Subject &subject, const std::vector<Result> &results);
 
-/// META's form: keys traffic.rows, traffic.stages, traffic.answers, traffic.scores, traffic.mix.
+/// META's form: keys risk.traffic.rows, .stages, .answers, .scores, .mix (under
+/// "risk.", so that another calibration replaces them).
 std::map<std::string, std::string> formatProfile(const Profile &profile);
 /// nullopt when the artifact states none (or not one of this tree).
 std::optional<Profile> statedProfile(const Subject &subject);
 
-/// For builds: the profile of `texts` under the artifact in `bytes`, as META pairs. nullopt with
-/// `error` when the runtime refuses the bytes.
+/// For builds: the profile of `texts` (the calibration rows) under the calibrated artifact in
+/// `bytes`, as META pairs. nullopt with `error` when the runtime refuses the bytes.
 std::optional<std::map<std::string, std::string>>
 trafficMeta(std::string_view bytes, std::span<const std::string_view> texts, std::string &error);
 

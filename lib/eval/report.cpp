@@ -148,8 +148,7 @@ void Text::quality(const Analysis &a) {
     out += "\n";
   }
   for (const OosPoint &p : a.oos)
-    print(out,
-          "Out-of-scope recall        %s at %.0f %% of in-scope rows rejected, by %s\n",
+    print(out, "Out-of-scope recall        %s at %.0f %% of in-scope rows rejected, by %s\n",
           percent(p.recall).c_str(), 100 * p.rejection, a.byOdds ? "odds" : "confidence");
 }
 

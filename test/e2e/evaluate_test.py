@@ -141,6 +141,12 @@ class Evaluates(ToolTest):
         against = self.evaluate("--drift", f"--against={self.artifact}", rows=strange)["drift"]
         self.assertFalse(against["beyond_chance"])
         run("evaluate-hierarchy", self.artifact, "-i", usual, "--baseline", usual, check=2)
+        meta = json.loads(run("inspect-artifact", self.artifact, "--json", check=0).stdout)["meta"]
+        if "risk.traffic.rows" in meta:
+            stated = self.evaluate("--drift", rows=strange)["drift"]
+            self.assertEqual(stated["baseline"], "the calibration rows")
+        else:  # nothing to compare with
+            run("evaluate-hierarchy", self.artifact, "-i", usual, "--drift", check=1)
 
     def test_several_zones(self):
         rows = [{"text": "refund my last order please. cannot log in to my account", "labels": ["billing/refund", "tech/login"]},

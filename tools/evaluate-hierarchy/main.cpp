@@ -186,8 +186,9 @@ int Run::open(const std::string &file, eval::Subject &subject) {
 int Run::resolve(eval::Subject &subject, const eval::Rows &rows, std::vector<eval::Result> &results,
                  bool quiet) {
   eval::Settings settings = settings_;
-  if (!options_.rootLabel)
-    settings.rootLabel = subject.meta("train.root_label");
+  // An old artifact may know no root label, or another: without an option, each has its own.
+  if (const std::string own = subject.meta("train.root_label"); !options_.rootLabel && !own.empty())
+    settings.rootLabel = own;
   uint64_t ignored = 0;
   settings.ignored = &ignored;
   const semdns_status status = eval::resolveAll(subject, rows, settings, results);

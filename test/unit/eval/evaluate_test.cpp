@@ -1,3 +1,4 @@
+#include "lib/calibrate/stored.h"
 #include "lib/eval/report.h"
 #include "test/unit/runtime/make_artifact.h"
 
@@ -193,6 +194,43 @@ TEST(Evaluate, Drift) {
   for (uint64_t count : before.scores)
     total += count;
   EXPECT_EQ(total, before.rows);
+}
+
+/// What trafficMeta writes into META is what statedProfile reads back.
+TEST(Evaluate, StatedProfile) {
+  const test::TestModel model = test::makeModel({});
+  const std::string bytes = test::packArtifact(model);
+  std::mt19937_64 random(9);
+  Rows rows;
+  rows.files = {"traffic.jsonl"};
+  std::vector<std::string_view> texts;
+  for (uint32_t i = 0; i < 300; ++i)
+    rows.rows.push_back({test::randomText(random, model, 4), {}, i + 1});
+  rows.fileOf.assign(rows.rows.size(), 0);
+  for (const LabelledText &row : rows.rows)
+    texts.push_back(row.text);
+  std::string error;
+  const auto meta = trafficMeta(bytes, texts, error);
+  ASSERT_TRUE(meta) << error;
+  const auto rules = calibrate::readRules(bytes, error);
+  ASSERT_TRUE(rules) << error;
+  const auto stating = calibrate::replaceRules(bytes, *rules, *meta, {}, 8, error);
+  ASSERT_TRUE(stating) << error;
+  Error why;
+  Artifact artifact = Artifact::openMemory(stating->data(), stating->size(), OpenOptions{}, why);
+  ASSERT_TRUE(artifact) << why.message();
+  Subject subject = Subject::of("", std::move(artifact), why);
+  const auto stated = statedProfile(subject);
+  ASSERT_TRUE(stated);
+  std::vector<Result> results;
+  ASSERT_EQ(resolveAll(subject, rows, {}, results), SEMDNS_OK);
+  const Profile own = profileOf(subject, results);
+  EXPECT_EQ(stated->rows, 300u);
+  EXPECT_EQ(stated->stages, own.stages);
+  EXPECT_EQ(stated->answers, own.answers);
+  EXPECT_EQ(stated->scores, own.scores);
+  EXPECT_EQ(stated->mix, own.mix);
+  EXPECT_FALSE(trafficMeta("no file", texts, error));
 }
 
 } // namespace
