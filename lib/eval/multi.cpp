@@ -132,10 +132,10 @@ void judge(SetScore &score, const std::vector<uint32_t> &wanted,
 
 /// What the runtime says about a row, its segments and its halves.
 struct Heard {
-  std::vector<Scored> whole;      ///< best first
-  std::vector<Scored> segments;   ///< each one's best guess
-  Scored left{0, 0}, right{0, 0}; ///< of the best cut; zone 0: none
-  uint32_t resolves[4] = {1, 1, 1, 1};
+  std::vector<Scored> whole;        ///< best first
+  std::vector<Scored> segments;     ///< each one's best guess
+  Scored left{0, 0}, right{0, 0};   ///< of the best cut; zone 0: none
+  uint32_t resolves[3] = {1, 1, 1}; ///< by rule
 };
 
 class Listener {
@@ -183,7 +183,7 @@ bool Listener::listen(const std::string &text, Heard &out) {
     } else {
       if (!ask(piece, list))
         return false;
-      ++out.resolves[2];
+      ++out.resolves[1];
     }
     if (!list.empty())
       out.segments.push_back(list[0]);
@@ -199,7 +199,7 @@ bool Listener::listen(const std::string &text, Heard &out) {
     if (!ask(std::string_view(text).substr(0, cuts[c]), left) ||
         !ask(std::string_view(text).substr(cuts[c] + 1), right))
       return false;
-    out.resolves[3] += 2;
+    out.resolves[2] += 2;
     if (left.empty() || right.empty() || left[0].zone == right[0].zone)
       continue;
     const double least = std::min(left[0].score, right[0].score);
@@ -218,11 +218,11 @@ std::vector<uint32_t> emit(size_t rule, double t, const Heard &heard, const Leve
   std::vector<uint32_t> out;
   if (!whole.empty())
     out.push_back(whole[0].zone);
-  if (rule < 2) {
+  if (rule == 0) {
     for (size_t i = 1; i < whole.size(); ++i)
-      if (whole[i].score >= (rule == 0 ? t : t * whole[0].score))
+      if (whole[i].score >= t)
         out.push_back(whole[i].zone);
-  } else if (rule == 2) {
+  } else if (rule == 1) {
     std::vector<uint32_t> sure;
     for (const Scored &each : heard.segments)
       if (each.score >= t)
@@ -235,7 +235,7 @@ std::vector<uint32_t> emit(size_t rule, double t, const Heard &heard, const Leve
   return out;
 }
 
-constexpr const char *kRules[] = {"confidence", "ratio", "segments", "cut"};
+constexpr const char *kRules[] = {"confidence", "segments", "cut"};
 
 using Json = nlohmann::ordered_json;
 

@@ -7,7 +7,6 @@
 /// Rules for how many to emit, each with a threshold t that is swept:
 ///
 ///   confidence   the first, and every other with a confidence of at least t
-///   ratio        the first, and every other with at least t times the first one's confidence
 ///   segments     the text is cut at ends of sentences; the best guess of every segment that is at
 ///                least t sure (the surest when none is)
 ///   cut          the text is cut in two at that word boundary where the less sure half is surest;

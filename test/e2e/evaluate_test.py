@@ -157,7 +157,7 @@ class Evaluates(ToolTest):
         self.assertEqual((out["rows"], out["several"]), (3, 1))
         for level in ("top", "path"):
             self.assertEqual(out["multi"][level]["at"][0]["all"]["recall"]["total"], 4)
-            self.assertEqual(set(out["multi"][level]["rules"]), {"confidence", "ratio", "segments", "cut"})
+            self.assertEqual(set(out["multi"][level]["rules"]), {"confidence", "segments", "cut"})
         bad = self.write("bad.jsonl", '{"text":"a","labels":["shiping"]}\n{"text":"b","labels":"x"}\n{"text":"c"}\n')
         result = run("evaluate-hierarchy", self.artifact, "-i", bad, "--multi", check=1)
         errors = result.stderr.decode()

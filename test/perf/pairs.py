@@ -99,11 +99,11 @@ def bench(data, binaries, sets, rows, seed):
                              [r for i, r in enumerate(train) if i in held])
             found = measure(train, test)
         for level in ("top", "path"):
-            for k, at in enumerate(found[level]["at"][:2], 1):
-                s, p = at["several"], at["all"]
-                print(f"| {name} | {level} | first {k} | | {100 * p['precision']['value']:.1f} | "
-                      f"{100 * p['recall']['value']:.1f} | {p['f1']:.3f} | {100 * p['exact']['value']:.1f} | "
-                      f"{100 * s['exact']['value']:.1f} | | 1.0 |")
+            two = found[level]["at"][1]
+            s = two["all"]
+            print(f"| {name} | {level} | first two listed | | {100 * s['precision']['value']:.1f} | "
+                  f"{100 * s['recall']['value']:.1f} | {s['f1']:.3f} | {100 * s['exact']['value']:.1f} | "
+                  f"{100 * two['several']['exact']['value']:.1f} | | 1.0 |")
             for rule, learnt in chosen[level]["rules"].items():
                 t = learnt["best_threshold"]
                 point = next(p for p in found[level]["rules"][rule]["points"] if p["threshold"] == t)
