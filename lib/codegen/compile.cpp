@@ -22,6 +22,9 @@
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Transforms/IPO/AlwaysInliner.h"
+#include "llvm/Transforms/IPO/GlobalDCE.h"
+#include "llvm/Transforms/Scalar/SCCP.h"
+#include "llvm/Transforms/Scalar/SimplifyCFG.h"
 #include "llvm/Transforms/Utils/Cloning.h"
 
 #include <cstring>
@@ -204,6 +207,13 @@ makeModule(mlir::ModuleOp routeModule, const KernelSpec &spec, const target::Isa
     builder.registerLoopAnalyses(lam);
     builder.crossRegisterProxies(lam, fam, cgam, mam);
     llvm::ModulePassManager passes;
+    if (spec.encoder) { // of its variants one is for this level: the others need not be inlined
+      llvm::FunctionPassManager choose;
+      choose.addPass(llvm::SCCPPass());
+      choose.addPass(llvm::SimplifyCFGPass());
+      passes.addPass(llvm::createModuleToFunctionPassAdaptor(std::move(choose)));
+      passes.addPass(llvm::GlobalDCEPass());
+    }
     passes.addPass(llvm::AlwaysInlinerPass());
     passes.addPass(builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3));
     passes.run(*module, mam);
