@@ -615,30 +615,46 @@ void Page::drift() {
   out_ += "<p><span class='pill " + std::string(d.beyondChance ? "bad" : "ok") + "'>" +
           escaped(d.verdict) + "</span></p>\n<div class='plots'>\n";
   for (const DriftTest &t : d.tests) {
-    double top = 0;
-    std::vector<double> was, is;
-    for (size_t i = 0; i < t.now.size(); ++i) {
-      was.push_back(double(t.before[i]) / std::max(1.0, double(d.before.rows)));
-      is.push_back(double(t.now[i]) / std::max(1.0, double(d.now.rows)));
-      top = std::max({top, was.back(), is.back()});
+    const auto share = [](const std::vector<uint64_t> &counts, size_t i, uint64_t rows) {
+      return Rate{counts[i], rows};
+    };
+    out_ += "<div class='card'>";
+    if (t.name == "scores") {
+      const double bins = double(t.now.size());
+      double top = 0;
+      for (size_t i = 0; i < t.now.size(); ++i)
+        top = std::max({top, share(t.before, i, d.before.rows).value().value_or(0),
+                        share(t.now, i, d.now.rows).value().value_or(0)});
+      Plot plot(t.what, {"confidence", 0, 1, true}, {"share of rows", 0, roundUp(top), true}, 520,
+                260);
+      for (size_t i = 0; i < t.now.size(); ++i) {
+        const double x = double(i) / bins,
+                     was = share(t.before, i, d.before.rows).value().value_or(0),
+                     is = share(t.now, i, d.now.rows).value().value_or(0);
+        plot.bar(x + 0.1 / bins, x + 0.48 / bins, 0, was, colour::kGrey, 0.8,
+                 "before: " + number(100 * was, 2) + " %");
+        plot.bar(x + 0.52 / bins, x + 0.9 / bins, 0, is, colour::kBlue, 0.9,
+                 "now: " + number(100 * is, 2) + " %");
+      }
+      plot.legend(colour::kGrey, "before");
+      plot.legend(colour::kBlue, "now");
+      out_ += plot.svg();
+    } else {
+      out_ += "<b>" + escaped(t.what) + "</b>";
+      table({"", "before", "now"});
+      for (size_t i = 0; i < t.now.size(); ++i) {
+        if (!t.before[i] && !t.now[i])
+          continue;
+        row();
+        cell(t.name == "mix" ? pathHtml(t.categories[i]) : escaped(t.categories[i]));
+        cell(bar(share(t.before, i, d.before.rows), colour::kGrey));
+        cell(bar(share(t.now, i, d.now.rows), colour::kBlue));
+        endRow();
+      }
+      endTable();
     }
-    const double n = double(t.now.size());
-    Plot plot(t.what,
-              {t.name == "scores" ? "confidence" : t.name, 0, t.name == "scores" ? 1 : n,
-               t.name == "scores"},
-              {"share of rows", 0, roundUp(top * 1.02), true}, 520, 260);
-    const double unit = t.name == "scores" ? 1 / n : 1;
-    for (size_t i = 0; i < t.now.size(); ++i) {
-      const double x = double(i) * unit;
-      plot.bar(x + 0.1 * unit, x + 0.48 * unit, 0, was[i], colour::kGrey, 0.8,
-               t.categories[i] + " before: " + number(100 * was[i], 2) + " %");
-      plot.bar(x + 0.52 * unit, x + 0.9 * unit, 0, is[i], colour::kBlue, 0.9,
-               t.categories[i] + " now: " + number(100 * is[i], 2) + " %");
-    }
-    plot.legend(colour::kGrey, "before");
-    plot.legend(colour::kBlue, "now");
-    out_ += "<div class='card'>" + plot.svg() + "<p class='note'>p = " +
-            (t.pValue < 0.0001 ? std::string("&lt; 0.0001") : number(t.pValue, 4)) +
+    out_ += "<p class='note'>p " +
+            (t.pValue < 0.0001 ? std::string("&lt; 0.0001") : "= " + number(t.pValue, 4)) +
             ", stability index " + number(t.stability, 3) + "</p></div>\n";
   }
   out_ += "</div>\n";
