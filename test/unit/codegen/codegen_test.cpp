@@ -30,10 +30,11 @@ func.func private @uk_match(!llvm.ptr, !llvm.ptr, i32, memref<64xi32>) -> i32
 func.func @semdns_route_body(
     %text: !llvm.ptr, %size: i64, %stages: i32, %topk: i32, %tt: !llvm.ptr, %keyw: !llvm.ptr,
     %terms: memref<4xi32>, %buckets: memref<16xi32>, %rows: memref<16xi8>, %norms: memref<1xi16>,
-    %vectors: memref<64xi8>, %offsets: memref<16xi32>, %exp2: memref<256xi32>, %words: !llvm.ptr,
+    %vectors: memref<64xi8>, %offsets: memref<16xi32>, %exp2: memref<256xi32>,
+    %thresholds: memref<1xi32>, %odds: i32, %words: !llvm.ptr,
     %features: memref<16384xi64>, %rowids: memref<16384xi32>, %hits: memref<64xi32>,
     %votes: memref<1xi32>, %pool: memref<16xi32>, %quant: memref<16xi8>, %scores: memref<16xi32>,
-    %weights: memref<16xi32>, %counts: memref<5xi32>, %answer: memref<40xi32>) {
+    %weights: memref<16xi32>, %counts: memref<5xi32>, %answer: memref<48xi32>) {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
   %z = arith.constant 0 : i32
@@ -44,7 +45,7 @@ func.func @semdns_route_body(
     func.call @uk_tokenise(%tt, %text, %size, %one, %z, %z, %z, %words, %features, %counts) : (!llvm.ptr, !llvm.ptr, i64, i32, i32, i32, i32, !llvm.ptr, memref<16384xi64>, memref<5xi32>) -> ()
     %n = memref.load %counts[%c0] : memref<5xi32>
     %h = func.call @uk_match(%keyw, %words, %n, %hits) : (!llvm.ptr, !llvm.ptr, i32, memref<64xi32>) -> i32
-    memref.store %h, %answer[%c1] : memref<40xi32>
+    memref.store %h, %answer[%c1] : memref<48xi32>
   }
   %q4 = vector.load %quant[%c0] : memref<16xi8>, vector<4xi8>
   %qi = vector.bitcast %q4 : vector<4xi8> to vector<1xi32>
