@@ -79,6 +79,28 @@ const char *semdns_answer_reason_text(semdns_answer_reason reason) {
     return "deadline";
   case SEMDNS_REASON_NO_STAGE:
     return "no-stage";
+  case SEMDNS_REASON_NO_ENDPOINT:
+    return "no-endpoint";
+  case SEMDNS_REASON_FAIL_CLOSED:
+    return "fail-closed";
+  case SEMDNS_REASON_RESTRICTED:
+    return "restricted";
+  case SEMDNS_REASON_OVERLOAD:
+    return "overload";
+  case SEMDNS_REASON_RATE_LIMIT:
+    return "rate-limit";
+  case SEMDNS_REASON_RETRY_BUDGET:
+    return "retry-budget";
+  case SEMDNS_REASON_WORK_BUDGET:
+    return "work-budget";
+  case SEMDNS_REASON_INTERRUPTED:
+    return "interrupted";
+  case SEMDNS_REASON_CANCELLED:
+    return "cancelled";
+  case SEMDNS_REASON_CONTEXT:
+    return "context";
+  case SEMDNS_REASON_REGION:
+    return "region";
   }
   return "unknown";
 }

@@ -235,9 +235,9 @@ typedef enum semdns_answer_status {
   SEMDNS_ROUTED = 0,   /* a zone below the root, as confident as its threshold asks */
   SEMDNS_FALLBACK = 1, /* climbed: an ancestor (the root included) answers for the best guess */
   SEMDNS_NOZONE = 2,   /* nothing to go by; the root answers */
-  SEMDNS_NOENGINE = 3, /* engines are declared and none is usable (reserved) */
-  SEMDNS_REFUSED = 4,  /* policy (reserved) */
-  SEMDNS_SHED = 5,     /* overload (reserved) */
+  SEMDNS_NOENGINE = 3, /* engines are declared and none is usable (dispatch.h) */
+  SEMDNS_REFUSED = 4,  /* cancelled, or policy (dispatch.h) */
+  SEMDNS_SHED = 5,     /* overload (dispatch.h) */
   SEMDNS_TIMEOUT = 6,  /* the deadline has passed; the root answers */
 } semdns_answer_status;
 
@@ -250,6 +250,18 @@ typedef enum semdns_answer_reason {
   SEMDNS_REASON_REPAIRED = 5,       /* invalid UTF-8 was read as U+FFFD */
   SEMDNS_REASON_DEADLINE = 6,       /* TIMEOUT */
   SEMDNS_REASON_NO_STAGE = 7,       /* NOZONE: none of the stages asked for is in the artifact */
+  /* Of dispatchers alone: docs/dispatch.md. */
+  SEMDNS_REASON_NO_ENDPOINT = 8,   /* FALLBACK: an ancestor's engine serves; NOENGINE: nor has the root */
+  SEMDNS_REASON_FAIL_CLOSED = 9,   /* NOENGINE: the zone's policy forbids to ask its parent */
+  SEMDNS_REASON_RESTRICTED = 10,   /* NOENGINE: a restricted zone's queries never leave its subtree */
+  SEMDNS_REASON_OVERLOAD = 11,     /* SHED: whatever could answer is at its capacity */
+  SEMDNS_REASON_RATE_LIMIT = 12,   /* SHED: a token bucket is empty */
+  SEMDNS_REASON_RETRY_BUDGET = 13, /* SHED: too many queries are being retried */
+  SEMDNS_REASON_WORK_BUDGET = 14,  /* NOENGINE: all tries are spent */
+  SEMDNS_REASON_INTERRUPTED = 15,  /* NOENGINE: failed after the first byte */
+  SEMDNS_REASON_CANCELLED = 16,    /* REFUSED: by the caller */
+  SEMDNS_REASON_CONTEXT = 17,      /* NOENGINE: longer than any engine's context */
+  SEMDNS_REASON_REGION = 18,       /* NOENGINE: no endpoint in the allowed regions */
 } semdns_answer_reason;
 
 SEMDNS_API const char *semdns_answer_status_text(semdns_answer_status status); /* "ROUTED" */
