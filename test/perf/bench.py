@@ -117,7 +117,7 @@ def level_table(results):
 def report(results):
     return f"""# Benchmarks
 
-Written by `./dev bench --docs`; do not edit.
+Written by `./dev bench --docs`, the section "Quality" by `./dev bench quality --docs`; do not edit.
 
 Machine: {results['cpu']}, {os.cpu_count()} cores. Data: `../shared/data/routing`, built with
 `build-hierarchy --from-examples=SET.train.jsonl` (clinc150 with `--root-label=oos`), default options, no
@@ -162,7 +162,11 @@ def main():
     (OUT / "bench.json").write_text(json.dumps(results, indent=2) + "\n")
     print(accuracy_table(results), time_table(results), level_table(results), sep="\n\n")
     if arguments.docs:
-        (ROOT / "docs/benchmarks.md").write_text(report(results))
+        page = ROOT / "docs/benchmarks.md"
+        kept = page.read_text() if page.exists() else ""
+        begin, end = "<!-- quality: begin -->", "<!-- quality: end -->" # bench_quality.py's section
+        kept = kept[kept.index(begin):kept.index(end)] + end + "\n" if begin in kept and end in kept else ""
+        page.write_text(report(results) + ("\n" + kept if kept else ""))
     return 0
 
 
