@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <memory>
 
 namespace semdns::encoder {
@@ -27,8 +28,15 @@ std::vector<float> normals(const std::vector<float> &from) {
 /// A row in int8 and its scale; a row that is as good as zero becomes that.
 float quantiseRow(const float *row, size_t count, int8_t *to) {
   float top = 0;
-  for (size_t i = 0; i < count; ++i)
+  bool finite = true;
+  for (size_t i = 0; i < count; ++i) {
     top = std::max(top, std::fabs(row[i]));
+    finite = finite && std::isfinite(row[i]);
+  }
+  if (!finite) { // packing refuses this scale
+    std::fill(to, to + count, int8_t{0});
+    return std::numeric_limits<float>::infinity();
+  }
   float scale = top / 127.0f;
   if (!(scale >= SEMDNS_ENCODER_MIN_SCALE)) {
     std::fill(to, to + count, int8_t{0});

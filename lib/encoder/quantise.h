@@ -17,7 +17,7 @@ namespace semdns::encoder {
 /// "SmoothQuant", 2023, with data-free calibration).
 ///
 /// The same bits on every host; thread-safe. Floats that the format does not take (see
-/// format/encoder.h) are left as they are, for the validator to refuse.
+/// format/encoder.h) are left as they are, for packing to refuse.
 pack::EncoderModel quantise(const Model &model, uint32_t layers);
 
 } // namespace semdns::encoder

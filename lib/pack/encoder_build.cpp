@@ -3,6 +3,7 @@
 #include "lib/pack/section_bytes.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace semdns::pack {
 namespace {
@@ -14,6 +15,28 @@ bool fits(const EncoderLinear &l, uint32_t in, uint32_t out) {
 
 bool hasMinimum(const std::vector<int8_t> &values) {
   return std::find(values.begin(), values.end(), INT8_MIN) != values.end();
+}
+
+bool within(const std::vector<float> &values, float most) {
+  return std::all_of(values.begin(), values.end(), [=](float x) {
+    const float size = std::fabs(x); // NaN fails the comparison
+    return x == 0 || (size >= 0x1p-126f && size <= most);
+  });
+}
+bool areScales(const std::vector<float> &values) {
+  return std::all_of(values.begin(), values.end(), [](float x) {
+    return x == 0 || (x >= SEMDNS_ENCODER_MIN_SCALE && x <= SEMDNS_ENCODER_MAX_SCALE);
+  });
+}
+bool areFactors(const std::vector<float> &values) {
+  return std::all_of(values.begin(), values.end(), [](float x) {
+    return x >= SEMDNS_ENCODER_MIN_SCALE && x <= SEMDNS_ENCODER_MAX_SMOOTH;
+  });
+}
+bool areNorms(std::initializer_list<const std::vector<float> *> all) {
+  return std::all_of(all.begin(), all.end(), [](const std::vector<float> *values) {
+    return within(*values, SEMDNS_ENCODER_MAX_NORM);
+  });
 }
 
 void append(SectionBytes &bytes, const EncoderLinear &l) {
@@ -61,15 +84,26 @@ std::optional<std::string> buildEncoderSection(const EncoderModel &m, std::strin
     return bad("the embeddings' arrays do not fit the shape");
   if (hasMinimum(m.words))
     return bad("a word has the value -128");
+  if (!areScales(m.wordScales) || !areNorms({&m.positions, &m.gain, &m.bias}))
+    return bad("a word, position or norm is not finite or too large: words to 31.75, others to 64");
+  if (!(m.epsilon >= SEMDNS_ENCODER_MIN_EPSILON && m.epsilon <= SEMDNS_ENCODER_MAX_EPSILON))
+    return bad("the norms' epsilon must be from 2^-48 to 1");
   for (const EncoderLayer &l : m.layers) {
     if (!fits(l.attend, width, 3 * room) || !fits(l.output, room, width) ||
         !fits(l.up, width, inner) || !fits(l.down, inner, width) ||
         l.attentionGain.size() != width || l.attentionBias.size() != width ||
         l.outputGain.size() != width || l.outputBias.size() != width)
       return bad("a layer's arrays do not fit the shape");
-    for (const EncoderLinear *linear : {&l.attend, &l.output, &l.up, &l.down})
+    if (!areNorms({&l.attentionGain, &l.attentionBias, &l.outputGain, &l.outputBias}))
+      return bad("a layer's norm is not finite or too large: to 64");
+    for (const EncoderLinear *linear : {&l.attend, &l.output, &l.up, &l.down}) {
       if (hasMinimum(linear->weights))
         return bad("a weight has the value -128");
+      if (!areScales(linear->scales) || !areFactors(linear->smooth) ||
+          !within(linear->bias, SEMDNS_ENCODER_MAX_BIAS))
+        return bad(
+            "a weight or bias is not finite or too large: weights to 31.75, biases to 65536");
+    }
   }
   semdns_encm_header header = {};
   header.layer_count = static_cast<uint32_t>(m.layers.size());

@@ -44,8 +44,8 @@ struct EncoderModel {
   uint32_t room() const { return heads * headRoom(); }
 };
 
-/// Bytes of the section. On failure (shapes that do not fit together, a limit) returns nullopt and
-/// sets `error`; that floats are in range is the validator's to say. Thread-safe, deterministic.
+/// Bytes of the section. On failure (shapes that do not fit together, a limit, also of the
+/// floats) returns nullopt and sets `error`. Thread-safe, deterministic.
 std::optional<std::string> buildEncoderSection(const EncoderModel &model, std::string &error);
 
 } // namespace semdns::pack

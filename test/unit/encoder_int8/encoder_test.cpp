@@ -312,6 +312,18 @@ TEST(EncoderInt8, PackingIsDeterministicAndChecks) {
   broken = m;
   broken.maxTokens = 129;
   EXPECT_FALSE(pack::buildEncoderSection(broken, error));
+  for (float x : {std::numeric_limits<float>::quiet_NaN(), 0x1p-130f, 1e10f, -1e10f}) {
+    broken = m;
+    broken.gain[3] = x;
+    EXPECT_FALSE(pack::buildEncoderSection(broken, error));
+    broken = m;
+    broken.layers[1].down.scales[2] = x;
+    EXPECT_FALSE(pack::buildEncoderSection(broken, error));
+    EXPECT_THAT(error, HasSubstr("weight"));
+    broken = m;
+    broken.layers[0].up.smooth[2] = x;
+    EXPECT_FALSE(pack::buildEncoderSection(broken, error));
+  }
   broken = m;
   broken.headSize = 17;
   EXPECT_FALSE(pack::buildEncoderSection(broken, error));

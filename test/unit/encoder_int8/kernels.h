@@ -4,6 +4,7 @@
 #include "runtime/artifact/elf.h"
 #include "semdns/format/encoder.h"
 #include "semdns/kernel.h"
+#include "test/unit/runtime/make_artifact.h"
 
 #include <memory>
 #include <string>
@@ -20,5 +21,8 @@ struct EncodeKernel {
 /// Compiles kernels for an encoder of the shape that `header` states and maps them. Aborts when
 /// something does not compile.
 std::vector<EncodeKernel> compileEncodeKernels(const semdns_encm_header &header);
+
+/// KCPU sections for a model with an encoder (with_encoder.h).
+std::vector<KernelSection> compileKernelSections(const TestModel &model);
 
 } // namespace semdns::test
