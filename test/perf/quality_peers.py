@@ -13,11 +13,13 @@ that build-hierarchy reads, and kept in FILE.npz.
 import argparse
 import hashlib
 import json
+import os
 import pathlib
 import sys
 import time
 import warnings
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads spin while they wait
 import numpy as np
 
 SVM = {"C": 1.0, "dual": True}
@@ -98,10 +100,10 @@ class Encoder:
 
 
 def erf(x):
-    """Abramowitz and Stegun 7.1.26: error below 1.5e-7."""
+    """Abramowitz and Stegun 7.1.26: error below 1.5e-7 (scipy's takes three times as long)."""
     t = 1 / (1 + np.float32(0.3275911) * np.abs(x))
     p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-    return (np.sign(x) * (1 - p * np.exp(-x * x))).astype(np.float32)
+    return np.sign(x) * (1 - p * np.exp(-x * x))
 
 
 def cached_embeddings(folder, cache, texts):
