@@ -8,6 +8,7 @@
 #include "lib/driver/recalibrate.h"
 #include "lib/driver/self_check.h"
 #include "lib/driver/training_data.h"
+#include "lib/eval/drift.h"
 #include "lib/pack/classes_build.h"
 #include "lib/pack/features_build.h"
 #include "lib/pack/gold_build.h"
@@ -421,8 +422,21 @@ bool Builder::calibrate() {
   model_.head.acceptance = promise_->rules.encoder;
   if (!packAcceptance())
     return false;
-  reach_ = checkReach(assemble({}), input_, diags_);
-  return packAcceptance() && phase("calibrate"); // META knows what was reached
+  std::string calibrated = assemble({});
+  reach_ = checkReach(calibrated, input_, diags_);
+  // What the calibration rows look like in use, for `evaluate-hierarchy --drift` to compare with.
+  std::vector<std::string_view> texts;
+  for (const calibrate::Row &row : rows)
+    if (row.part == calibrate::Part::Calibrate)
+      texts.push_back(row.text);
+  std::string why;
+  auto traffic = eval::trafficMeta(calibrated, texts, why);
+  if (!traffic) {
+    error(why);
+    return false;
+  }
+  promise_->meta.merge(*traffic);
+  return packAcceptance() && phase("calibrate"); // META knows what was seen
 }
 
 std::string Builder::assemble(const std::string &gold) const {
