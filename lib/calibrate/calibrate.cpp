@@ -11,6 +11,8 @@ namespace semdns::calibrate {
 namespace {
 
 constexpr uint32_t kLightMask = SEMDNS_STAGE_KEYWORD | SEMDNS_STAGE_EMBEDDING;
+/// Where zones have promises of their own, all points have the guard of this one.
+constexpr uint32_t kGroupGuard = 65536 * 3 / 4;
 /// Zones named in a warning each; the rest are counted.
 constexpr size_t kNamedZones = 10;
 
@@ -255,7 +257,7 @@ private:
     const bool cascade = options_.encoder;
     const std::vector<uint32_t> &points =
         cascade ? result_.sequence.cascade : result_.sequence.light;
-    const uint32_t guard = cascade ? result_.sequence.guard : SEMDNS_GUARD_NEVER;
+    const uint32_t guard = cascade ? guardAt(result_.sequence, kGroupGuard) : SEMDNS_GUARD_NEVER;
     auto rulesOfPoint = [&](uint32_t point) {
       return rulesOf(tree_, options_.base, cascade ? kClimb : point, cascade ? point : kClimb,
                      guard);

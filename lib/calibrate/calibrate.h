@@ -64,7 +64,7 @@ struct Sample {
 /// without a stage 3), `light` for stages 1 and 2 alone.
 struct Sequence {
   std::vector<uint32_t> cascade, light;
-  uint32_t guard = 65537; ///< the laxest guard; of a strict point it is no laxer than the threshold
+  uint32_t guard = 65537; ///< of the loosest point; guardAt gives the others
 };
 constexpr uint32_t kClimb = 0xffffffffu; ///< a threshold that nothing meets: the root answers
 
@@ -96,10 +96,10 @@ struct Options {
   bool perZone = false; ///< also bound the risk of each top zone's queries (by best guess)
   bool encoder = false; ///< the artifact has stage 3
   bool keepBase = true; ///< too few rows for any promise: keep base's thresholds, else climb always
-  Rules base;           ///< root_odds, reject_odds, guard odds stay; guard.confidence is where the
-                        ///< guard starts (65537: choose it on Tune); thresholds are replaced
-  Sequence sequence;    ///< fixed before; empty: fix it on the Tune rows
-  unsigned threads = 1; ///< changes the time, never the result
+  Rules base; ///< root_odds, reject_odds and the guard's odds stay; guard.confidence is that of the
+              ///< loosest point (65537: stage 3 is always asked); thresholds are replaced
+  Sequence sequence;                            ///< fixed before; empty: fix it on the Tune rows
+  unsigned threads = 1;                         ///< changes the time, never the result
   std::function<Location(uint32_t zone)> where; ///< a zone's place in the spec; may be empty
   Location source;                              ///< what diagnostics about the whole set name
 };

@@ -35,7 +35,8 @@ DrawReport tryGuarantee(const Tree &tree, std::span<const Sample> population,
   // wrong[row * settings + j]: setting 0 is "always climb", j the point j - 1.
   const size_t settings = points.size() + 1, rows = population.size();
   std::vector<uint8_t> wrong(rows * settings);
-  std::vector<double> covered(settings), answered(settings), oos(settings), risk(settings);
+  std::vector<double> covered(settings), answered(settings), oos(settings), risk(settings),
+      encoder(settings);
   DrawReport report;
   report.draws = options.draws;
   for (const Sample &sample : population)
@@ -44,10 +45,11 @@ DrawReport tryGuarantee(const Tree &tree, std::span<const Sample> population,
     const uint32_t point = j ? points[j - 1] : kClimb;
     const Rules rules = rulesOf(tree, base, cascade ? kClimb : point, cascade ? point : kClimb,
                                 cascade ? guardAt(sequence, point) : SEMDNS_GUARD_NEVER);
-    uint32_t errors = 0, deep = 0, below = 0, strays = 0, right = 0;
+    uint32_t errors = 0, deep = 0, below = 0, strays = 0, right = 0, asked = 0;
     for (size_t i = 0; i < rows; ++i) {
-      const uint32_t truth = population[i].zone,
-                     answer = replay(population[i].evidence, rules, mask).zone;
+      const Decision decision = replay(population[i].evidence, rules, mask);
+      const uint32_t truth = population[i].zone, answer = decision.zone;
+      asked += decision.stage == SEMDNS_STAGE_ENCODER;
       if (!truth) {
         strays += answer != 0;
         continue;
@@ -63,7 +65,9 @@ DrawReport tryGuarantee(const Tree &tree, std::span<const Sample> population,
     covered[j] = deep / n;
     answered[j] = below / n;
     oos[j] = strays / double(std::max(report.outOfScope, 1u));
-    report.points.push_back({point, risk[j], covered[j], right / n, answered[j], oos[j]});
+    encoder[j] = asked / double(std::max<size_t>(rows, 1));
+    report.points.push_back(
+        {point, risk[j], covered[j], right / n, answered[j], oos[j], encoder[j]});
     if (risk[j] <= options.alpha)
       report.oracle = std::max(report.oracle, covered[j]);
   }
@@ -78,6 +82,7 @@ DrawReport tryGuarantee(const Tree &tree, std::span<const Sample> population,
     rule.risk += risk[j] / options.draws;
     rule.answered += answered[j] / options.draws;
     rule.oos += oos[j] / options.draws;
+    rule.encoder += encoder[j] / options.draws;
   };
   for (uint32_t draw = 0; draw < options.draws && rows; ++draw) {
     std::fill(errors.begin(), errors.end(), 0);

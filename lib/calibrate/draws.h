@@ -22,12 +22,14 @@ struct DrawRule {
   double risk = 0;     ///< mean over draws: share misrouted
   double answered = 0; ///< mean over draws: share answered below the root
   double oos = 0;      ///< mean over draws: share of out-of-scope rows answered below the root
+  double encoder = 0;  ///< mean over draws: share of all rows decided by stage 3
 };
 
 /// What one operating point does with the population; shares as above.
 struct PointReport {
   uint32_t threshold = 0; ///< kClimb: always climb
   double risk = 0, coverage = 0, right = 0, answered = 0, oos = 0;
+  double encoder = 0; ///< of all rows: decided by stage 3
 };
 
 struct DrawReport {

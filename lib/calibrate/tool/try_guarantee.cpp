@@ -1,5 +1,6 @@
 // try-guarantee ARTIFACT POPULATION.jsonl [--tune=F] [--alpha=0.05] [--delta=0.05] [--draws=1000]
 //               [--seed=1] [--root-label=L] [--threads=2] [--rows=N] [--points=1] [--no-keywords=1]
+//               [--guard=65537]
 //
 // Measures labelled rows that training did not see, once; then draws calibration samples with
 // replacement, calibrates on each and counts how often more than alpha of the population is
@@ -103,6 +104,8 @@ int main(int argc, char **argv) {
     sequence = *parsed;
   else
     sequence = fixSequence(tree, {}, calibration);
+  if (options.count("guard"))
+    sequence.guard = uint32_t(std::stoul(options["guard"]));
   DrawOptions draws;
   draws.alpha = std::stod(text("alpha", "0.05"));
   draws.delta = std::stod(text("delta", "0.05"));
@@ -115,11 +118,9 @@ int main(int argc, char **argv) {
     const DrawReport report =
         tryGuarantee(tree, population, sequence, calibration.base, cascade, draws);
     auto rule = [](const DrawRule &r) {
-      return nlohmann::ordered_json{{"broken", r.broken},
-                                    {"coverage", r.coverage},
-                                    {"risk", r.risk},
-                                    {"answered", r.answered},
-                                    {"oos_answered", r.oos}};
+      return nlohmann::ordered_json{{"broken", r.broken},    {"coverage", r.coverage},
+                                    {"risk", r.risk},        {"answered", r.answered},
+                                    {"oos_answered", r.oos}, {"stage3", r.encoder}};
     };
     const nlohmann::ordered_json out = {
         {"stages", cascade ? "1,2,3" : "1,2"},
@@ -137,8 +138,9 @@ int main(int argc, char **argv) {
     printf("%s\n", out.dump().c_str());
     if (options.count("points"))
       for (const PointReport &point : report.points)
-        printf("%10u risk %.4f coverage %.4f right %.4f answered %.4f oos %.4f\n", point.threshold,
-               point.risk, point.coverage, point.right, point.answered, point.oos);
+        printf("%10u risk %.4f coverage %.4f right %.4f answered %.4f oos %.4f stage3 %.4f\n",
+               point.threshold, point.risk, point.coverage, point.right, point.answered, point.oos,
+               point.encoder);
   }
   semdns_artifact_release(artifact);
   return 0;
