@@ -96,7 +96,7 @@ def rates(report):
     return kept
 
 
-def measure(name, variant, encoder, jobs):
+def measure(name, variant, encoder, jobs, cache):
     train, test = files_of(name)
     root_label = SETS[name][2]
     artifact = OUT / f"{name}.{variant}.sdna"
@@ -105,6 +105,8 @@ def measure(name, variant, encoder, jobs):
         command.append(f"-j{jobs}")
     for option in VARIANTS[variant]:
         command.append(f"--encoder={encoder}" if option == "--encoder" else option)
+    if cache:
+        command.append(f"--cache={cache}")
     if root_label:
         command.append(f"--root-label={root_label}")
     begin = time.monotonic()
@@ -331,6 +333,7 @@ def main():
     parser.add_argument("--variants", default="plain,frozen")
     parser.add_argument("--peers", choices=["yes", "no"], default="yes")
     parser.add_argument("--encoder", help="folder of the sentence encoder (default: what `./dev encoder` fetches)")
+    parser.add_argument("--cache", help="build-hierarchy's --cache; build times then depend on what it holds")
     parser.add_argument("--jobs", type=int, help="threads of build-hierarchy")
     parser.add_argument("--docs", action="store_true", help="write docs/benchmarks.md's section and docs/quality.svg")
     a = parser.parse_args()
@@ -354,7 +357,7 @@ def main():
         entry = results["sets"].setdefault(name, {})
         for variant in variants:
             begin = time.monotonic()
-            measured = measure(name, variant, encoder, a.jobs)
+            measured = measure(name, variant, encoder, a.jobs, a.cache)
             if measured:
                 entry.setdefault("variants", {})[variant] = measured
                 save(results)
