@@ -43,7 +43,7 @@ typedef struct semdns_dispatcher_options {
   uint32_t max_blocks;    /* prompt blocks remembered, over all endpoints; 0 = 16384, at most 2^24 */
   uint32_t max_scopes;    /* token bucket states; 0 = 1024, at most 2^20. Beyond: one shared bucket a
                              rule */
-  uint32_t lanes;         /* 0 = 8, at most 64 */
+  uint32_t lanes;         /* 0 = 8, at most 32 */
   uint64_t seed;          /* of every random choice; equal calls with equal seeds choose equally */
 } semdns_dispatcher_options;
 

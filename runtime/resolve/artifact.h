@@ -74,6 +74,9 @@ size_t scratchSize(const semdns_artifact &artifact);
 /// Points `work` into `memory` (64-byte aligned, workSize bytes) and clears the votes.
 void layOut(const semdns_artifact &artifact, uint8_t *memory, Work &work);
 
+/// The artifact that the scratch's last call used; the reference is the scratch's.
+semdns_artifact *artifactOf(const semdns_scratch &scratch);
+
 /// Fills `error` where the caller passed one; returns `code`.
 semdns_status fail(semdns_error *error, semdns_status code, const char *message);
 

@@ -31,6 +31,10 @@ struct semdns_scratch {
   semdns::resolve::Work memory;
 };
 
+semdns_artifact *semdns::resolve::artifactOf(const semdns_scratch &scratch) {
+  return scratch.artifact;
+}
+
 namespace {
 
 constexpr size_t kHandleSize = (sizeof(semdns_scratch) + 63) & ~size_t(63);

@@ -1,0 +1,29 @@
+/// \file Artifacts of a few zones and keywords, made in memory, for scenarios: stage 1 alone
+/// decides, ASCII text only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace semdns::sim {
+
+struct EngineText {
+  std::string name, region;
+  uint32_t tier = 0, maxContext = 0;
+};
+
+struct ZoneText {
+  std::string name; ///< DNS name, leaf first; "." is the root
+  uint32_t ttl = 3600;
+  bool restricted = false, shareable = false;
+  std::vector<std::pair<std::string, uint32_t>> engines; ///< with weights; empty: the parent's
+  std::vector<std::string> keywords;                     ///< one decides for the zone
+};
+
+/// Zones in any order; missing ancestors are an error. Empty with `error` on failure. The same
+/// input gives the same bytes.
+std::string makeArtifact(std::vector<EngineText> engines, const std::vector<ZoneText> &zones,
+                         uint64_t serial, std::string &error);
+
+} // namespace semdns::sim

@@ -1,0 +1,1257 @@
+/// The C ABI of semdns/dispatch.h: tickets, and the actions of the table in query.h.
+///
+/// Locks. A lane's mutex guards its tickets, and holding any lane keeps configuration, endpoints'
+/// slots and engines as they are; who changes those holds all lanes. Under a lane an endpoint's own
+/// lock or one of the prefix table's may be taken, never the other way round.
+#include "runtime/dispatch/atomics.h"
+#include "runtime/dispatch/buckets.h"
+#include "runtime/dispatch/config.h"
+#include "runtime/dispatch/prefix.h"
+#include "runtime/dispatch/query.h"
+#include "runtime/resolve/artifact.h"
+
+#include <stdio.h>
+#include <string.h>
+
+using namespace semdns::dispatch;
+
+namespace {
+
+constexpr uint32_t kMaxLanes =
+    32; // all of them are held at once, and TSan follows 64 locks a thread
+constexpr uint32_t kNoLevel = 0xff;
+
+enum class Flight : uint8_t { None, Waiting, Streaming, Ended };
+
+struct Attempt {
+  uint32_t slot, generation, engine, work;
+  uint64_t started, expires;
+  Flight flight;
+  bool probe, hedge, retry;
+};
+
+struct Ticket {
+  uint32_t generation; ///< of the slot; with it the ticket's number
+  uint32_t nextFree;
+  bool inUse;
+  State state;
+  uint8_t level, chainCount, attemptCount, panicLevel;
+  bool hedged, hedgeOver, panicked, hasFinal;
+  uint8_t zonesTried;
+  semdns_artifact *artifact;
+  uint64_t epoch; ///< of the configuration that rule[] is about
+  uint32_t rule[SEMDNS_CHAIN_MAX], chain[SEMDNS_CHAIN_MAX];
+  uint32_t rulesKnown;
+  // The classification.
+  uint32_t status, reason, stage, ttl, confidence;
+  // The query.
+  uint64_t deadline, last, key, session;
+  uint32_t tokens, outputTokens, region, allowedRegions, blockCount, flags;
+  const uint64_t *blocks;
+  // The end.
+  uint32_t finalStatus, finalReason, winner; ///< winner: attempt, kNobody if none
+  uint64_t retryAfter;
+  char winnerEndpoint[SEMDNS_ID_MAX], winnerEngine[SEMDNS_ID_MAX];
+  char requestId[SEMDNS_ID_MAX], traceparent[SEMDNS_ID_MAX];
+  Attempt attempts[SEMDNS_TRIES_MAX];
+};
+
+struct alignas(64) Lane {
+  pthread_mutex_t lock;
+  uint32_t free;   ///< first free ticket of the lane, kNobody if none
+  uint32_t cursor; ///< of maintain
+  uint64_t sequence;
+  semdns_stats stats;
+};
+
+constexpr size_t align64(size_t n) { return (n + 63) & ~size_t(63); }
+
+} // namespace
+
+struct semdns_dispatcher {
+  semdns_resolver *resolver;
+  uint64_t seed;
+  uint32_t laneCount, ticketsPerLane, maxEndpoints;
+  uint32_t maintained; ///< atomic: lane that maintain looks at next
+  uint64_t epoch;
+  Lane *lanes;
+  Ticket *tickets;
+  Pool pool;
+  PrefixTable prefixes;
+  Buckets buckets;
+  Config config, draft; ///< draft: under `configuring`
+  EndpointLine *lines;  ///< of the draft
+  pthread_mutex_t configuring;
+};
+
+namespace {
+
+using semdns::resolve::ZoneView;
+
+// ---- Memory -------------------------------------------------------------------------------------
+
+struct Shape {
+  uint32_t tickets, endpoints, blocks, scopes, lanes;
+  uint64_t seed;
+};
+
+bool shapeOf(const semdns_dispatcher_options *options, Shape &out) {
+  out = {1024, 64, 16384, 1024, 8, 0};
+  if (!options)
+    return true;
+  if (options->size < sizeof *options)
+    return false;
+  const auto take = [](uint32_t given, uint32_t most, uint32_t &value) {
+    value = given ? given : value;
+    return value <= most;
+  };
+  out.seed = options->seed;
+  const bool good = take(options->max_tickets, 1u << 20, out.tickets) &&
+                    take(options->max_endpoints, 1024, out.endpoints) &&
+                    take(options->max_blocks, 1u << 24, out.blocks) &&
+                    take(options->max_scopes, 1u << 20, out.scopes) &&
+                    take(options->lanes, kMaxLanes, out.lanes);
+  if (out.lanes > out.tickets)
+    out.lanes = out.tickets;
+  out.blocks = (out.blocks + 3) & ~3u;
+  return good;
+}
+
+struct Layout {
+  size_t lanes, tickets, endpoints, engines, blocks, buckets, lines, end;
+};
+
+Layout layoutOf(const Shape &s) {
+  Layout l;
+  l.lanes = align64(sizeof(semdns_dispatcher));
+  l.tickets = l.lanes + align64(s.lanes * sizeof(Lane));
+  l.endpoints = l.tickets + align64(size_t(s.tickets / s.lanes) * s.lanes * sizeof(Ticket));
+  l.engines = l.endpoints + align64(s.endpoints * sizeof(Endpoint));
+  l.blocks = l.engines + align64(kMaxEngines * sizeof(Engine));
+  l.buckets = l.blocks + size_t(s.blocks) * sizeof(BlockEntry);
+  l.lines = l.buckets + align64((size_t(s.scopes) + kMaxBucketRules) * sizeof(BucketSlot));
+  l.end = l.lines + align64(s.endpoints * sizeof(EndpointLine));
+  return l;
+}
+
+// ---- Locks --------------------------------------------------------------------------------------
+
+struct LaneGuard {
+  Lane &lane;
+  explicit LaneGuard(Lane &l) : lane(l) { pthread_mutex_lock(&lane.lock); }
+  ~LaneGuard() { pthread_mutex_unlock(&lane.lock); }
+};
+
+struct AllLanes {
+  semdns_dispatcher &d;
+  explicit AllLanes(semdns_dispatcher &dispatcher) : d(dispatcher) {
+    for (uint32_t i = 0; i < d.laneCount; ++i)
+      pthread_mutex_lock(&d.lanes[i].lock);
+  }
+  ~AllLanes() {
+    for (uint32_t i = d.laneCount; i-- > 0;)
+      pthread_mutex_unlock(&d.lanes[i].lock);
+  }
+};
+
+// ---- Zones --------------------------------------------------------------------------------------
+
+const ZoneView &viewAt(const Ticket &t, uint32_t level) {
+  return t.artifact->views[t.chain[level]];
+}
+
+bool hasEngines(const Ticket &t) {
+  for (uint32_t i = 0; i < t.chainCount; ++i)
+    if (viewAt(t, i).engineCount)
+      return true;
+  return false;
+}
+
+/// Rules belong to a configuration: looks them up anew when it has changed.
+void findRules(const semdns_dispatcher &d, Ticket &t) {
+  if (t.rulesKnown && t.epoch == d.epoch)
+    return;
+  t.epoch = d.epoch;
+  t.rulesKnown = 1;
+  for (uint32_t i = 0; i < t.chainCount; ++i) {
+    const char *name = t.artifact->views[t.chain[i]].name;
+    t.rule[i] = d.config.zoneCount ? findRule(d.config, hashBytes(name, strlen(name))) : kNoRule;
+  }
+}
+
+/// The rules of the zone, or of its nearest ancestor that has some.
+Rules rulesAt(const semdns_dispatcher &d, const Ticket &t, uint32_t level) {
+  for (uint32_t i = level; i < t.chainCount; ++i)
+    if (t.rule[i] != kNoRule)
+      return d.config.zones[t.rule[i]].rules;
+  return Rules();
+}
+
+bool restrictedAt(const Ticket &t, uint32_t level) {
+  return t.artifact->zones[t.chain[level]].flags & SEMDNS_ZONE_RESTRICTED;
+}
+
+/// Whether the zone's parent may be asked; if not, `why` says it.
+bool mayClimb(const semdns_dispatcher &d, const Ticket &t, uint32_t level, uint32_t &why) {
+  if (level + 1 >= t.chainCount)
+    return false;
+  if (restrictedAt(t, level) && !restrictedAt(t, level + 1)) {
+    why = SEMDNS_REASON_RESTRICTED;
+    return false;
+  }
+  if (t.rule[level] != kNoRule && d.config.zones[t.rule[level]].failClosed) {
+    why = SEMDNS_REASON_FAIL_CLOSED;
+    return false;
+  }
+  return true;
+}
+
+/// An inheriting zone has a copy of its ancestor's list; names are shared.
+bool sameEngines(const ZoneView &a, const ZoneView &b) {
+  if (a.engineCount != b.engineCount)
+    return false;
+  for (uint32_t i = 0; i < a.engineCount; ++i)
+    if (a.engines[i].name != b.engines[i].name)
+      return false;
+  return true;
+}
+
+/// The level above that has other engines and may be asked; kNobody if none.
+uint32_t levelAbove(const semdns_dispatcher &d, const Ticket &t, uint32_t level, uint32_t &why) {
+  const ZoneView &here = viewAt(t, level);
+  for (; mayClimb(d, t, level, why); ++level)
+    if (viewAt(t, level + 1).engineCount && !sameEngines(viewAt(t, level + 1), here))
+      return level + 1;
+  return kNobody;
+}
+
+// ---- Attempts -----------------------------------------------------------------------------------
+
+bool flies(const Attempt &a) {
+  return a.flight == Flight::Waiting || a.flight == Flight::Streaming;
+}
+
+enum class Verdict { Success, Failure, None };
+
+void endAttempt(semdns_dispatcher &d, Attempt &a, Verdict verdict, uint64_t latency, uint64_t now) {
+  a.flight = Flight::Ended;
+  Engine &engine = d.pool.engines[a.engine];
+  if (a.retry || a.hedge)
+    dropOne(engine.retries);
+  Endpoint &e = d.pool.endpoints[a.slot];
+  if (!inUse(e) || e.generation != a.generation) { // removed meanwhile
+    dropOne(engine.active);
+    return;
+  }
+  if (verdict == Verdict::Success)
+    onSuccess(d.pool, a.slot, d.config.settings, a.probe,
+              latency           ? latency
+              : now > a.started ? now - a.started
+                                : 1,
+              now);
+  else if (verdict == Verdict::Failure)
+    onFailure(d.pool, a.slot, d.config.settings, a.probe, now);
+  giveBack(d.pool, a.slot, a.work, a.probe);
+}
+
+void releaseAll(semdns_dispatcher &d, Ticket &t, uint64_t now) {
+  for (uint32_t i = 0; i < t.attemptCount; ++i)
+    if (flies(t.attempts[i]))
+      endAttempt(d, t.attempts[i], Verdict::None, 0, now);
+}
+
+/// An endpoint that has kept silent for longer than it usually takes is to blame for a missed
+/// deadline; one that was asked a moment before is not.
+bool toBlame(const semdns_dispatcher &d, const Attempt &a, uint64_t now) {
+  const uint64_t usual = load(d.pool.endpoints[a.slot].latency);
+  return a.flight == Flight::Waiting && now - a.started >= 2 * usual;
+}
+
+uint32_t retryable(uint32_t status, uint32_t reason) {
+  switch (status) {
+  case SEMDNS_NOENGINE:
+    return reason != SEMDNS_REASON_CONTEXT && reason != SEMDNS_REASON_REGION;
+  case SEMDNS_SHED:
+  case SEMDNS_TIMEOUT:
+    return 1;
+  default:
+    return 0;
+  }
+}
+
+void finish(Lane &lane, Ticket &t, uint32_t status, uint32_t reason, uint64_t retryAfter) {
+  t.finalStatus = status;
+  t.finalReason = reason;
+  t.retryAfter = retryAfter;
+  ++lane.stats.answers;
+  ++lane.stats.by_status[status & 7];
+}
+
+struct Ending {
+  uint32_t status = SEMDNS_NOENGINE, reason = SEMDNS_REASON_NO_ENDPOINT;
+  uint64_t retryAfter = 0;
+};
+
+/// Carries out what the table says. `number`: the attempt concerned, kNobody if none; false when
+/// the table says nothing.
+bool happen(semdns_dispatcher &d, Lane &lane, Ticket &t, Event event, uint32_t number,
+            uint64_t latency, uint64_t now, const Ending &ending = {}) {
+  const Transition step = transition(t.state, event);
+  Attempt *a = number == kNobody ? nullptr : &t.attempts[number];
+  switch (step.action) {
+  case Action::None:
+    return false;
+  case Action::Start:
+    break;
+  case Action::Refuse:
+    finish(lane, t, ending.status, ending.reason, ending.retryAfter);
+    break;
+  case Action::Answer: {
+    uint32_t status = t.status, reason = t.reason;
+    if (a) {
+      const Endpoint &e = d.pool.endpoints[a->slot];
+      memcpy(t.winnerEngine, d.pool.engines[a->engine].name, sizeof t.winnerEngine);
+      if (inUse(e) && e.generation == a->generation)
+        memcpy(t.winnerEndpoint, e.id, sizeof t.winnerEndpoint);
+      t.winner = number;
+      endAttempt(d, *a, Verdict::Success, latency, now);
+      releaseAll(d, t, now);
+      if (!sameEngines(viewAt(t, t.level), viewAt(t, 0))) {
+        status = SEMDNS_FALLBACK;
+        reason = SEMDNS_REASON_NO_ENDPOINT;
+      }
+    }
+    finish(lane, t, status, reason, 0);
+    break;
+  }
+  case Action::TimeOut:
+    for (uint32_t i = 0; i < t.attemptCount; ++i)
+      if (flies(t.attempts[i]))
+        endAttempt(d, t.attempts[i],
+                   toBlame(d, t.attempts[i], now) ? Verdict::Failure : Verdict::None, 0, now);
+    finish(lane, t, SEMDNS_TIMEOUT, SEMDNS_REASON_DEADLINE, 0);
+    break;
+  case Action::CancelQuery:
+    releaseAll(d, t, now);
+    finish(lane, t, SEMDNS_REFUSED, SEMDNS_REASON_CANCELLED, 0);
+    break;
+  case Action::Commit:
+    a->flight = Flight::Streaming;
+    a->expires = now + d.config.settings.streamLease;
+    for (uint32_t i = 0; i < t.attemptCount; ++i)
+      if (i != number && flies(t.attempts[i]))
+        endAttempt(d, t.attempts[i], Verdict::None, 0, now);
+    break;
+  case Action::Fail:
+    endAttempt(d, *a, Verdict::Failure, 0, now);
+    break;
+  case Action::Release:
+    endAttempt(d, *a, Verdict::None, 0, now);
+    break;
+  case Action::BreakOff:
+    endAttempt(d, *a, Verdict::Failure, 0, now);
+    finish(lane, t, SEMDNS_NOENGINE, SEMDNS_REASON_INTERRUPTED, 0);
+    break;
+  }
+  t.state = step.next;
+  return true;
+}
+
+// ---- Choosing -----------------------------------------------------------------------------------
+
+/// What a search for an endpoint has met on its way.
+struct Search {
+  uint32_t exclusions = 0;
+  uint64_t earliest = 0;
+  bool budgetSpent = false, tooLong = false, somebodyReads = false;
+};
+
+Request requestOf(const semdns_dispatcher &d, Lane &lane, const Ticket &t, uint64_t now,
+                  uint16_t *held, uint32_t *tried) {
+  Request r = {};
+  r.key = t.key;
+  r.random = mix(d.seed ^ mix(++lane.sequence + (uint64_t(&lane - d.lanes) << 48)));
+  r.now = now;
+  r.session = t.session;
+  r.tokens = t.tokens;
+  r.outputTokens = t.outputTokens;
+  r.region = t.region;
+  r.allowedRegions = t.allowedRegions;
+  r.blockCount = t.blockCount;
+  r.held = t.blockCount ? held : nullptr;
+  r.tried = tried;
+  for (uint32_t i = 0; i < t.attemptCount; ++i)
+    tried[r.triedCount++] = t.attempts[i].slot;
+  return r;
+}
+
+void countBlocks(semdns_dispatcher &d, const Ticket &t, uint16_t *held) {
+  if (!t.blockCount)
+    return;
+  memset(held, 0, d.maxEndpoints * sizeof *held);
+  countHeld(d.prefixes, t.blocks, t.blockCount, &d.pool.endpoints->generation, sizeof(Endpoint),
+            d.pool.used, held);
+}
+
+bool retryAllowed(const Engine &engine, const Settings &settings) {
+  const uint32_t share = load(engine.active) * settings.retryBudget / 100;
+  return load(engine.retries) < (share > settings.retryMinimum ? share : settings.retryMinimum);
+}
+
+/// Reads the whole prompt and has room for the answer.
+bool contextFits(const semdns_engine_choice &engine, const Ticket &t) {
+  return !engine.max_context || uint64_t(t.tokens) + t.outputTokens <= engine.max_context;
+}
+
+/// The spec's order; where it gives shares, one engine is drawn by weight and comes first.
+uint32_t firstEngine(const ZoneView &view, uint64_t random) {
+  uint64_t sum = 0;
+  bool shares = false;
+  for (uint32_t i = 0; i < view.engineCount; ++i) {
+    sum += view.engines[i].weight;
+    shares |= view.engines[i].weight != view.engines[0].weight || view.engines[i].weight > 1;
+  }
+  if (!shares || !sum)
+    return 0;
+  uint64_t drawn = mix(random) % sum;
+  uint32_t i = 0;
+  for (; drawn >= view.engines[i].weight; ++i)
+    drawn -= view.engines[i].weight;
+  return i;
+}
+
+/// Reserves an endpoint of the level's engines and appends the attempt.
+bool pickAt(semdns_dispatcher &d, Lane &lane, Ticket &t, uint32_t level, bool retry, bool hedge,
+            uint64_t now, Search &search) {
+  const ZoneView &view = viewAt(t, level);
+  const Settings &settings = d.config.settings;
+  uint16_t held[1024];
+  uint32_t tried[SEMDNS_TRIES_MAX];
+  countBlocks(d, t, held);
+  Request request = requestOf(d, lane, t, now, held, tried);
+  const Rules rules = rulesAt(d, t, level);
+  const uint32_t first = firstEngine(view, request.random);
+  for (uint32_t i = 0; i < view.engineCount; ++i) {
+    const semdns_engine_choice &declared = view.engines[i == 0 ? first : i <= first ? i - 1 : i];
+    if (!contextFits(declared, t)) {
+      search.tooLong = true;
+      continue;
+    }
+    search.somebodyReads = true;
+    const uint32_t number = findEngine(d.pool, hashBytes(declared.name, strlen(declared.name)));
+    if (number == kNobody)
+      continue;
+    Engine &engine = d.pool.engines[number];
+    if ((retry || hedge) && !retryAllowed(engine, settings)) {
+      search.budgetSpent = true;
+      continue;
+    }
+    uint32_t why = 0;
+    request.probesAllowed = !retry && !hedge;
+    request.heldAllowed =
+        inPanic(engine, settings) && t.panicLevel != level &&
+        (load(engine.held) < engine.count || levelAbove(d, t, level, why) == kNobody);
+    for (uint32_t round = 0; round < 4; ++round) {
+      const Choice choice = choose(d.pool, number, settings, rules, d.config.distances, request);
+      search.exclusions |= choice.exclusions;
+      if (choice.earliest && (!search.earliest || choice.earliest < search.earliest))
+        search.earliest = choice.earliest;
+      if (choice.slot == kNobody)
+        break;
+      const uint32_t work = workOf(choice.slot, request);
+      if (!reserve(d.pool, choice.slot, settings, work, choice.probe, now))
+        continue; // somebody was faster
+      Endpoint &e = d.pool.endpoints[choice.slot];
+      Attempt &a = t.attempts[t.attemptCount++];
+      a = {choice.slot,     e.generation, number, work, now, now + settings.attemptTimeout,
+           Flight::Waiting, choice.probe, hedge,  retry};
+      if (t.deadline && a.expires > t.deadline)
+        a.expires = t.deadline;
+      const uint32_t state = stateAt(e, now);
+      if (!choice.probe && (state == SEMDNS_ENDPOINT_HELD || state == SEMDNS_ENDPOINT_PROBING)) {
+        t.panicked = true;
+        t.panicLevel = static_cast<uint8_t>(level);
+        ++lane.stats.panics;
+      }
+      if (retry || hedge)
+        add(engine.retries, 1u);
+      if (t.blockCount)
+        markHeld(d.prefixes, t.blocks, t.blockCount, choice.slot, e.generation, now);
+      ++lane.stats.attempts;
+      lane.stats.retries += retry;
+      lane.stats.hedges += hedge;
+      t.level = static_cast<uint8_t>(level);
+      return true;
+    }
+  }
+  return false;
+}
+
+uint32_t plainTries(const Ticket &t) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < t.attemptCount; ++i)
+    n += !t.attempts[i].hedge;
+  return n;
+}
+
+/// READY: an endpoint of the zone or of the nearest ancestor that has one, or the reason why none.
+void seek(semdns_dispatcher &d, Lane &lane, Ticket &t, uint64_t now) {
+  if (!hasEngines(t)) {
+    happen(d, lane, t, Event::NoEngines, kNobody, 0, now);
+    return;
+  }
+  const Settings &settings = d.config.settings;
+  Search search;
+  Ending ending;
+  uint32_t why = SEMDNS_REASON_NO_ENDPOINT;
+  const uint32_t used = plainTries(t);
+  if (used >= settings.tries || t.attemptCount >= SEMDNS_TRIES_MAX) {
+    ending.reason = SEMDNS_REASON_WORK_BUDGET;
+    ending.retryAfter = settings.holdBase;
+    happen(d, lane, t, Event::Nobody, kNobody, 0, now, ending);
+    return;
+  }
+  // A zone may spend all tries but the last, which is its ancestors' where they may be asked.
+  const bool lastTry = used && used + 1 >= settings.tries;
+  uint32_t level = t.level, skipped = kNobody;
+  for (;;) {
+    const uint32_t above = levelAbove(d, t, level, why);
+    bool chosen = false;
+    if (lastTry && above != kNobody && skipped == kNobody && level == t.level)
+      skipped = level;
+    else
+      chosen = pickAt(d, lane, t, level, used > 0, false, now, search);
+    if (chosen)
+      break;
+    if (above == kNobody) {
+      if (skipped != kNobody && pickAt(d, lane, t, skipped, used > 0, false, now, search))
+        break;
+      if (search.exclusions >> SEMDNS_EXCLUDED_FULL & 1)
+        ending = {SEMDNS_SHED, SEMDNS_REASON_OVERLOAD, settings.holdBase};
+      else if (search.budgetSpent)
+        ending = {SEMDNS_SHED, SEMDNS_REASON_RETRY_BUDGET, settings.holdBase};
+      else if (search.tooLong && !search.somebodyReads)
+        ending = {SEMDNS_NOENGINE, SEMDNS_REASON_CONTEXT, 0};
+      else if (!used && search.exclusions == 1u << SEMDNS_EXCLUDED_REGION)
+        ending = {SEMDNS_NOENGINE, SEMDNS_REASON_REGION, 0};
+      else
+        ending = {SEMDNS_NOENGINE, why,
+                  search.earliest > now ? search.earliest - now : settings.holdBase};
+      happen(d, lane, t, Event::Nobody, kNobody, 0, now, ending);
+      return;
+    }
+    level = above;
+    ++t.zonesTried;
+  }
+  happen(d, lane, t, Event::Chosen, t.attemptCount - 1u, 0, now);
+}
+
+uint64_t hedgeTime(const semdns_dispatcher &d, const Ticket &t) {
+  const uint64_t after = d.config.settings.hedgeAfter;
+  if (!after || !(t.flags & SEMDNS_DISPATCH_HEDGE) || t.hedgeOver || t.state != State::Trying)
+    return UINT64_MAX;
+  for (uint32_t i = 0; i < t.attemptCount; ++i)
+    if (flies(t.attempts[i]))
+      return t.attempts[i].started + after;
+  return UINT64_MAX;
+}
+
+/// What time alone brings about: deadline, leases, endpoints that were removed. True if anything.
+bool passTime(semdns_dispatcher &d, Lane &lane, Ticket &t, uint64_t now) {
+  if (t.state == State::Done)
+    return false;
+  if (t.deadline && now >= t.deadline)
+    return happen(d, lane, t, Event::Deadline, kNobody, 0, now);
+  bool changed = false;
+  for (uint32_t i = 0; i < t.attemptCount; ++i) {
+    Attempt &a = t.attempts[i];
+    if (!flies(a))
+      continue;
+    const Endpoint &e = d.pool.endpoints[a.slot];
+    const bool gone = !inUse(e) || e.generation != a.generation;
+    if (!gone && now < a.expires)
+      continue;
+    lane.stats.lease_expiries += !gone;
+    changed |= happen(d, lane, t, Event::Failure, i, 0, now);
+  }
+  return changed;
+}
+
+// ---- Tickets ------------------------------------------------------------------------------------
+
+uint64_t numberOf(const semdns_dispatcher &d, const Ticket &t) {
+  return uint64_t(t.generation) << 32 | static_cast<uint64_t>(&t - d.tickets) << 8;
+}
+
+/// Locks the lane of a ticket or attempt for its lifetime and finds the ticket.
+struct Found {
+  Lane *lane = nullptr;
+  Ticket *ticket = nullptr; ///< null: not alive
+  bool late = false;        ///< it has been alive
+  Found(semdns_dispatcher &d, uint64_t number) {
+    const auto slot = static_cast<uint32_t>(number >> 8 & 0xffffff);
+    const auto generation = static_cast<uint32_t>(number >> 32);
+    if (!generation || slot >= d.laneCount * d.ticketsPerLane) {
+      lane = &d.lanes[0];
+      pthread_mutex_lock(&lane->lock);
+      return;
+    }
+    lane = &d.lanes[slot / d.ticketsPerLane];
+    pthread_mutex_lock(&lane->lock);
+    Ticket &t = d.tickets[slot];
+    if (t.inUse && t.generation == generation)
+      ticket = &t;
+    else
+      late = generation <= t.generation;
+  }
+  ~Found() { pthread_mutex_unlock(&lane->lock); }
+  Found(const Found &) = delete;
+  Found &operator=(const Found &) = delete;
+};
+
+/// A clock that goes back stands still instead.
+uint64_t forward(Lane &lane, Ticket &t, uint64_t now) {
+  if (now < t.last) {
+    ++lane.stats.clock_backwards;
+    return t.last;
+  }
+  t.last = now;
+  return now;
+}
+
+void freeTicket(semdns_dispatcher &d, Lane &lane, Ticket &t, uint64_t now) {
+  releaseAll(d, t, now);
+  semdns_artifact_release(t.artifact);
+  t.artifact = nullptr;
+  t.inUse = false;
+  t.nextFree = lane.free;
+  lane.free = static_cast<uint32_t>(&t - d.tickets);
+}
+
+void copyText(char (&to)[SEMDNS_ID_MAX], const char *from) {
+  size_t n = from ? strlen(from) : 0;
+  n = n < SEMDNS_ID_MAX ? n : SEMDNS_ID_MAX - 1;
+  if (n)
+    memcpy(to, from, n);
+  to[n] = 0;
+}
+
+uint32_t regionsOf(const Regions &regions, const char *list) {
+  if (!list)
+    return 0xffffffffu;
+  uint32_t mask = 0;
+  for (const char *at = list;; ++at) {
+    const char *start = at;
+    while (*at && *at != ',')
+      ++at;
+    const uint32_t region = findRegion(regions, start, static_cast<size_t>(at - start));
+    if (at > start && region < kMaxRegions)
+      mask |= 1u << region;
+    if (!*at)
+      return mask;
+  }
+}
+
+void setZone(const Ticket &t, uint32_t level, uint32_t confidence, semdns_zone_ref &out) {
+  out.index = t.chain[level];
+  out.confidence = confidence;
+  out.name = t.artifact->views[out.index].name;
+  out.path = t.artifact->views[out.index].path;
+}
+
+void fillAnswer(const Ticket &t, semdns_dispatch_answer &out) {
+  memset(&out, 0, sizeof out);
+  out.status = t.finalStatus;
+  out.reason = t.finalReason;
+  out.retryable = retryable(out.status, out.reason);
+  out.stage = t.stage;
+  out.ttl = out.status <= SEMDNS_NOZONE ? t.ttl : 0;
+  out.attempts = t.attemptCount;
+  out.zones_tried = t.zonesTried;
+  out.hedged = t.hedged;
+  out.panic = t.panicked;
+  out.serial = t.artifact->serial;
+  out.retry_after = t.retryAfter;
+  const bool answered = t.winner != kNobody;
+  setZone(t, answered ? t.level : 0, t.confidence, out.zone);
+  if (answered && t.level)
+    out.zone.confidence = t.chain[t.level] ? 0 : kOne;
+  setZone(t, 0, t.confidence, out.classified);
+  out.digest_hex = t.artifact->digestHex;
+  out.engine = t.winnerEngine;
+  out.endpoint = t.winnerEndpoint;
+  out.request_id = t.requestId;
+  out.traceparent = t.traceparent;
+}
+
+void fillTry(const semdns_dispatcher &d, const Ticket &t, uint64_t now, semdns_step &out) {
+  const Attempt &a = t.attempts[t.attemptCount - 1];
+  out.action = SEMDNS_TRY;
+  out.attempt = numberOf(d, t) | t.attemptCount;
+  out.timeout = a.expires - now;
+  out.number = t.attemptCount;
+  out.hedge = a.hedge;
+  out.probe = a.probe;
+  memcpy(out.endpoint, d.pool.endpoints[a.slot].id, SEMDNS_ID_MAX);
+  memcpy(out.engine, d.pool.engines[a.engine].name, SEMDNS_ID_MAX);
+}
+
+/// When something will happen without a report.
+uint64_t nextTime(const semdns_dispatcher &d, const Ticket &t) {
+  uint64_t until = hedgeTime(d, t);
+  if (t.deadline && t.deadline < until)
+    until = t.deadline;
+  for (uint32_t i = 0; i < t.attemptCount; ++i)
+    if (flies(t.attempts[i]) && t.attempts[i].expires < until)
+      until = t.attempts[i].expires;
+  return until;
+}
+
+/// Where the cascade is asked, and the one place where a cache of decisions stands in its way.
+semdns_status classify(semdns_dispatcher &d, semdns_scratch *scratch, const semdns_query &query,
+                       semdns_answer &answer) {
+  return semdns_resolve(d.resolver, scratch, &query, &answer);
+}
+
+/// 0, or ns until every bucket that concerns the query would have a token.
+uint64_t askBuckets(semdns_dispatcher &d, const Ticket &t, const semdns_query &query,
+                    uint64_t now) {
+  uint64_t wait = 0;
+  const uint64_t scope = query.scope ? hashBytes(query.scope, query.scope_size) : 1;
+  for (uint32_t i = 0; i < d.config.bucketCount; ++i) {
+    const BucketRule &rule = d.config.buckets[i];
+    bool concerns = !rule.zone;
+    for (uint32_t level = 0; level < t.chainCount && !concerns; ++level) {
+      const char *name = t.artifact->views[t.chain[level]].name;
+      concerns = hashBytes(name, strlen(name)) == rule.zone;
+    }
+    if (!concerns || (rule.scope && rule.scope != scope))
+      continue;
+    const uint64_t needed = takeToken(d.buckets, i, scope, rule.interval, rule.burst, now);
+    wait = needed > wait ? needed : wait;
+  }
+  return wait;
+}
+
+bool validQuery(const semdns_dispatch_query *q) {
+  return q && q->size >= sizeof *q && q->query && q->query->size >= sizeof *q->query &&
+         !(q->flags & ~SEMDNS_DISPATCH_HEDGE) && (q->blocks || !q->block_count);
+}
+
+void begin(semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_scratch *scratch,
+           const semdns_dispatch_query &q, const semdns_answer &answer, uint64_t now) {
+  const uint32_t generation = t.generation + 1 ? t.generation + 1 : 1;
+  memset(&t, 0, sizeof t);
+  t.generation = generation;
+  t.inUse = true;
+  t.artifact = semdns_artifact_retain(semdns::resolve::artifactOf(*scratch));
+  t.chainCount = static_cast<uint8_t>(answer.chain_count);
+  for (uint32_t i = 0; i < answer.chain_count; ++i)
+    t.chain[i] = answer.chain[i].index;
+  t.status = answer.status;
+  t.reason = answer.reason;
+  t.stage = answer.stage;
+  t.ttl = answer.ttl;
+  t.confidence = answer.zone.confidence;
+  t.deadline = q.query->deadline;
+  t.last = now;
+  t.session = q.session;
+  t.key = q.session ? q.session : hashBytes(q.query->text, q.query->text_size);
+  // Four bytes a token is what tokenisers need for English; only limits and the score's work
+  // depend on it.
+  const uint64_t bytes = q.query->text_size + q.query->context_size;
+  t.tokens = q.tokens                 ? q.tokens
+             : bytes / 4 < UINT32_MAX ? static_cast<uint32_t>(bytes / 4 + 1)
+                                      : UINT32_MAX;
+  t.outputTokens = q.output_tokens ? q.output_tokens : 256;
+  t.region = q.region ? findRegion(d.config.regions, q.region, strlen(q.region)) : kMaxRegions;
+  t.allowedRegions = regionsOf(d.config.regions, q.regions);
+  t.blockCount = q.block_count < SEMDNS_BLOCKS_MAX ? q.block_count : SEMDNS_BLOCKS_MAX;
+  t.blocks = q.blocks;
+  t.flags = q.flags;
+  t.winner = kNobody;
+  t.panicLevel = kNoLevel;
+  t.zonesTried = 1;
+  copyText(t.requestId, q.request_id);
+  copyText(t.traceparent, q.traceparent);
+  ++lane.stats.queries;
+  findRules(d, t);
+  if (answer.status == SEMDNS_TIMEOUT) {
+    happen(d, lane, t, Event::Deadline, kNobody, 0, now);
+  } else if (const uint64_t wait = askBuckets(d, t, *q.query, now)) {
+    Ending ending;
+    ending.status = SEMDNS_SHED;
+    ending.reason = SEMDNS_REASON_RATE_LIMIT;
+    ending.retryAfter = wait;
+    happen(d, lane, t, Event::Nobody, kNobody, 0, now, ending);
+  }
+}
+
+bool goodId(const char *id) {
+  if (!id || !*id)
+    return false;
+  for (uint32_t i = 0; i < SEMDNS_ID_MAX; ++i)
+    if (!id[i])
+      return true;
+  return false;
+}
+
+} // namespace
+
+// ---- The ABI ------------------------------------------------------------------------------------
+
+extern "C" {
+
+size_t semdns_dispatcher_size(const semdns_dispatcher_options *options) {
+  Shape shape;
+  return shapeOf(options, shape) ? layoutOf(shape).end : 0;
+}
+
+semdns_status semdns_dispatcher_init(semdns_resolver *resolver,
+                                     const semdns_dispatcher_options *options, void *memory,
+                                     size_t size, semdns_dispatcher **out, semdns_error *error) {
+  using semdns::resolve::fail;
+  if (!out)
+    return fail(error, SEMDNS_ERROR_ARGUMENT, "no place for the dispatcher");
+  *out = nullptr;
+  Shape shape;
+  if (!resolver || !memory || !shapeOf(options, shape))
+    return fail(error, SEMDNS_ERROR_ARGUMENT, "no resolver, no memory or options out of range");
+  const Layout layout = layoutOf(shape);
+  if (size < layout.end || reinterpret_cast<uintptr_t>(memory) % 64)
+    return fail(error, SEMDNS_ERROR_MEMORY,
+                "the memory is smaller than semdns_dispatcher_size says or not 64-byte aligned");
+  auto *bytes = static_cast<uint8_t *>(memory);
+  memset(bytes, 0, layout.end);
+  auto *d = reinterpret_cast<semdns_dispatcher *>(bytes);
+  d->resolver = resolver;
+  d->seed = shape.seed;
+  d->laneCount = shape.lanes;
+  d->ticketsPerLane = shape.tickets / shape.lanes;
+  d->maxEndpoints = shape.endpoints;
+  d->lanes = reinterpret_cast<Lane *>(bytes + layout.lanes);
+  d->tickets = reinterpret_cast<Ticket *>(bytes + layout.tickets);
+  d->pool.endpoints = reinterpret_cast<Endpoint *>(bytes + layout.endpoints);
+  d->pool.capacity = shape.endpoints;
+  d->pool.engines = reinterpret_cast<Engine *>(bytes + layout.engines);
+  d->prefixes.entries = reinterpret_cast<BlockEntry *>(bytes + layout.blocks);
+  d->prefixes.capacity = shape.blocks;
+  d->buckets.slots = reinterpret_cast<BucketSlot *>(bytes + layout.buckets);
+  d->buckets.capacity = shape.scopes;
+  d->buckets.rules = kMaxBucketRules;
+  d->lines = reinterpret_cast<EndpointLine *>(bytes + layout.lines);
+  clearConfig(d->config);
+  pthread_mutex_init(&d->configuring, nullptr);
+  for (pthread_mutex_t &lock : d->prefixes.locks)
+    pthread_mutex_init(&lock, nullptr);
+  for (uint32_t i = 0; i < d->laneCount; ++i) {
+    Lane &lane = d->lanes[i];
+    pthread_mutex_init(&lane.lock, nullptr);
+    lane.free = kNobody;
+    for (uint32_t t = d->ticketsPerLane; t-- > 0;) {
+      const uint32_t slot = i * d->ticketsPerLane + t;
+      d->tickets[slot].nextFree = lane.free;
+      lane.free = slot;
+    }
+  }
+  *out = d;
+  return SEMDNS_OK;
+}
+
+void semdns_dispatcher_deinit(semdns_dispatcher *d) {
+  if (!d)
+    return;
+  for (uint32_t i = 0; i < d->laneCount * d->ticketsPerLane; ++i)
+    if (d->tickets[i].inUse)
+      semdns_artifact_release(d->tickets[i].artifact);
+  for (uint32_t i = 0; i < d->laneCount; ++i)
+    pthread_mutex_destroy(&d->lanes[i].lock);
+  for (uint32_t i = 0; i < d->pool.used; ++i)
+    pthread_mutex_destroy(&d->pool.endpoints[i].lock);
+  for (pthread_mutex_t &lock : d->prefixes.locks)
+    pthread_mutex_destroy(&lock);
+  pthread_mutex_destroy(&d->configuring);
+}
+
+semdns_status semdns_dispatcher_configure(semdns_dispatcher *d, const semdns_artifact *artifact,
+                                          const char *text, size_t size, uint64_t now,
+                                          semdns_error *error) {
+  if (!d || !artifact || (!text && size))
+    return semdns::resolve::fail(error, SEMDNS_ERROR_ARGUMENT, "a null pointer");
+  (void)now;
+  pthread_mutex_lock(&d->configuring);
+  bool good = parseConfig(text, size, *artifact, d->config.regions, d->draft, d->lines,
+                          d->maxEndpoints, error);
+  const AllLanes all(*d);
+  Pool &pool = d->pool;
+  if (good) {
+    // Endpoints that stay, whoever brought them, and the new ones must fit.
+    uint32_t fresh = 0, used = 0;
+    for (uint32_t i = 0; i < d->draft.endpointCount; ++i)
+      fresh += findEndpoint(pool, d->lines[i].id, strlen(d->lines[i].id)) == kNobody;
+    for (uint32_t i = 0; i < pool.used; ++i)
+      used += inUse(pool.endpoints[i]);
+    if (used + fresh > pool.capacity) {
+      good = false;
+      if (error && error->size >= sizeof *error) {
+        error->code = SEMDNS_ERROR_ARGUMENT;
+        error->section[0] = 0;
+        error->offset = 0;
+        snprintf(error->message, sizeof error->message,
+                 "1:1: %u endpoints and %u new ones are more than the dispatcher's %u", used, fresh,
+                 pool.capacity);
+      }
+    }
+  }
+  if (good) {
+    memcpy(&d->config, &d->draft, sizeof d->config);
+    ++d->epoch;
+    for (uint32_t i = 0; i < pool.used; ++i) {
+      const Endpoint &e = pool.endpoints[i];
+      bool stays = !inUse(e) || !e.configured;
+      for (uint32_t l = 0; l < d->draft.endpointCount && !stays; ++l)
+        stays = !strcmp(d->lines[l].id, e.id);
+      if (!stays)
+        drainEndpoint(pool, i);
+    }
+    for (uint32_t l = 0; l < d->draft.endpointCount; ++l) {
+      const EndpointLine &line = d->lines[l];
+      addEndpoint(pool, line.id, strlen(line.id), line.engine, strlen(line.engine), line.region,
+                  line.weight, line.capacity, true);
+    }
+  }
+  ++(good ? d->lanes[0].stats.configurations : d->lanes[0].stats.bad_configurations);
+  pthread_mutex_unlock(&d->configuring);
+  return good ? SEMDNS_OK : SEMDNS_ERROR_ARGUMENT;
+}
+
+semdns_status semdns_endpoint_add(semdns_dispatcher *d, const semdns_endpoint *endpoint,
+                                  uint64_t now) {
+  (void)now;
+  if (!d || !endpoint || endpoint->size < sizeof *endpoint || !goodId(endpoint->id) ||
+      !goodId(endpoint->engine) || endpoint->weight > 1000 || endpoint->capacity > 1u << 20)
+    return SEMDNS_ERROR_ARGUMENT;
+  const char *region = endpoint->region ? endpoint->region : "";
+  pthread_mutex_lock(&d->configuring); // a draft holds a copy of the regions
+  semdns_status status = SEMDNS_OK;
+  {
+    const AllLanes all(*d);
+    const uint32_t number = internRegion(d->config.regions, region, strlen(region));
+    if (number >= kMaxRegions ||
+        addEndpoint(d->pool, endpoint->id, strlen(endpoint->id), endpoint->engine,
+                    strlen(endpoint->engine), number, endpoint->weight ? endpoint->weight : 1,
+                    endpoint->capacity ? endpoint->capacity : 64, false) == kNobody)
+      status = SEMDNS_ERROR_MEMORY;
+  }
+  pthread_mutex_unlock(&d->configuring);
+  return status;
+}
+
+semdns_status semdns_endpoint_drain(semdns_dispatcher *d, const char *id) {
+  if (!d || !goodId(id))
+    return SEMDNS_ERROR_ARGUMENT;
+  const AllLanes all(*d);
+  const uint32_t slot = findEndpoint(d->pool, id, strlen(id));
+  if (slot == kNobody)
+    return SEMDNS_ERROR_ARGUMENT;
+  drainEndpoint(d->pool, slot);
+  return SEMDNS_OK;
+}
+
+semdns_status semdns_endpoint_remove(semdns_dispatcher *d, const char *id) {
+  if (!d || !goodId(id))
+    return SEMDNS_ERROR_ARGUMENT;
+  const AllLanes all(*d);
+  const uint32_t slot = findEndpoint(d->pool, id, strlen(id));
+  if (slot == kNobody)
+    return SEMDNS_ERROR_ARGUMENT;
+  freeEndpoint(d->pool, slot);
+  return SEMDNS_OK;
+}
+
+semdns_status semdns_endpoint_load(semdns_dispatcher *d, const char *id, const semdns_load *report,
+                                   uint64_t now) {
+  if (!d)
+    return SEMDNS_ERROR_ARGUMENT;
+  const LaneGuard guard(d->lanes[0]);
+  const uint32_t slot = goodId(id) ? findEndpoint(d->pool, id, strlen(id)) : kNobody;
+  // NaN fails both comparisons.
+  if (slot == kNobody || !report || report->size < sizeof *report ||
+      !(report->kv_use >= 0 && report->kv_use <= 1) || report->running > 1u << 20 ||
+      report->waiting > 1u << 20) {
+    ++d->lanes[0].stats.bad_reports;
+    return SEMDNS_ERROR_ARGUMENT;
+  }
+  Endpoint &e = d->pool.endpoints[slot];
+  store(e.reported, report->running + report->waiting);
+  store(e.atReport, load(e.inFlight));
+  store(e.kvUse, static_cast<uint32_t>(report->kv_use * kOne));
+  store(e.reportedAt, now);
+  return SEMDNS_OK;
+}
+
+const char *semdns_endpoint_state_text(uint32_t state) {
+  static constexpr const char *kWords[] = {"up", "held", "probing", "ramping", "draining"};
+  return state < 5 ? kWords[state] : "unknown";
+}
+
+semdns_status semdns_endpoint_get_info(semdns_dispatcher *d, const char *id, uint64_t now,
+                                       semdns_endpoint_info *info) {
+  if (!d || !goodId(id) || !info || info->size < sizeof *info)
+    return SEMDNS_ERROR_ARGUMENT;
+  const LaneGuard guard(d->lanes[0]);
+  const uint32_t slot = findEndpoint(d->pool, id, strlen(id));
+  if (slot == kNobody)
+    return SEMDNS_ERROR_ARGUMENT;
+  Endpoint &e = d->pool.endpoints[slot];
+  pthread_mutex_lock(&e.lock);
+  info->state = stateAt(e, now);
+  info->in_flight = load(e.inFlight);
+  info->failures = e.failures;
+  info->hold_level = e.holdLevel;
+  info->success = load(e.success);
+  info->latency = load(e.latency);
+  info->until = load(e.until);
+  info->attempts = load(e.attempts);
+  pthread_mutex_unlock(&e.lock);
+  return SEMDNS_OK;
+}
+
+semdns_status semdns_query_begin(semdns_dispatcher *d, semdns_scratch *scratch,
+                                 const semdns_dispatch_query *query, uint64_t now,
+                                 uint64_t *ticket) {
+  if (!d || !scratch || !ticket || !validQuery(query))
+    return SEMDNS_ERROR_ARGUMENT;
+  *ticket = 0;
+  semdns_query plain = *query->query;
+  plain.now = now;
+  semdns_answer answer;
+  answer.size = sizeof answer;
+  const semdns_status status = classify(*d, scratch, plain, answer);
+  if (status != SEMDNS_OK)
+    return status;
+  for (uint32_t i = 0; i < d->laneCount; ++i) {
+    Lane &lane = d->lanes[(query->lane + i) % d->laneCount];
+    const LaneGuard guard(lane);
+    if (lane.free == kNobody)
+      continue;
+    Ticket &t = d->tickets[lane.free];
+    lane.free = t.nextFree;
+    begin(*d, lane, t, scratch, *query, answer, now);
+    *ticket = numberOf(*d, t);
+    return SEMDNS_OK;
+  }
+  Lane &lane = d->lanes[query->lane % d->laneCount];
+  const LaneGuard guard(lane);
+  ++lane.stats.tickets_exhausted;
+  return SEMDNS_ERROR_MEMORY;
+}
+
+semdns_status semdns_query_next(semdns_dispatcher *d, uint64_t ticket, uint64_t now,
+                                semdns_step *step) {
+  if (!d || !step || step->size < sizeof *step)
+    return SEMDNS_ERROR_ARGUMENT;
+  const Found found(*d, ticket);
+  if (!found.ticket)
+    return SEMDNS_ERROR_ARGUMENT;
+  Ticket &t = *found.ticket;
+  Lane &lane = *found.lane;
+  now = forward(lane, t, now);
+  memset(step, 0, sizeof *step);
+  step->size = sizeof *step;
+  findRules(*d, t);
+  passTime(*d, lane, t, now);
+  const uint32_t before = t.attemptCount;
+  if (t.state == State::Ready) {
+    seek(*d, lane, t, now);
+  } else if (now >= hedgeTime(*d, t)) {
+    Search search;
+    t.hedgeOver = true; // one chance, taken or not
+    if (pickAt(*d, lane, t, t.level, false, true, now, search)) {
+      t.hedged = true;
+      happen(*d, lane, t, Event::Hedge, t.attemptCount - 1u, 0, now);
+    }
+  }
+  if (t.state == State::Done) {
+    step->action = SEMDNS_DONE;
+    fillAnswer(t, step->answer);
+    return SEMDNS_OK;
+  }
+  if (t.attemptCount > before)
+    fillTry(*d, t, now, *step);
+  else
+    step->action = SEMDNS_WAIT;
+  step->until = nextTime(*d, t);
+  return SEMDNS_OK;
+}
+
+semdns_status semdns_query_cancel(semdns_dispatcher *d, uint64_t ticket, uint64_t now) {
+  if (!d)
+    return SEMDNS_ERROR_ARGUMENT;
+  const Found found(*d, ticket);
+  if (!found.ticket)
+    return SEMDNS_ERROR_ARGUMENT;
+  now = forward(*found.lane, *found.ticket, now);
+  happen(*d, *found.lane, *found.ticket, Event::Cancel, kNobody, 0, now);
+  return SEMDNS_OK;
+}
+
+semdns_status semdns_query_end(semdns_dispatcher *d, uint64_t ticket, uint64_t now) {
+  if (!d)
+    return SEMDNS_ERROR_ARGUMENT;
+  const Found found(*d, ticket);
+  if (!found.ticket)
+    return SEMDNS_ERROR_ARGUMENT;
+  freeTicket(*d, *found.lane, *found.ticket, forward(*found.lane, *found.ticket, now));
+  return SEMDNS_OK;
+}
+
+semdns_status semdns_report(semdns_dispatcher *d, uint64_t attempt, semdns_event event,
+                            const semdns_measures *measures, uint64_t now) {
+  if (!d || (measures && measures->size < sizeof *measures))
+    return SEMDNS_ERROR_ARGUMENT;
+  const Found found(*d, attempt);
+  Lane &lane = *found.lane;
+  const auto number = static_cast<uint32_t>(attempt & 0xff);
+  const bool known = event >= SEMDNS_FIRST_BYTE && event <= SEMDNS_REPORT_CANCEL && number;
+  if (known && found.late) {
+    ++lane.stats.late_reports;
+    return SEMDNS_OK;
+  }
+  if (!known || !found.ticket || number > found.ticket->attemptCount) {
+    ++lane.stats.bad_reports;
+    return SEMDNS_ERROR_ARGUMENT;
+  }
+  Ticket &t = *found.ticket;
+  now = forward(lane, t, now);
+  findRules(*d, t);
+  passTime(*d, lane, t, now);
+  const Attempt &a = t.attempts[number - 1];
+  const Event what = event == SEMDNS_FIRST_BYTE      ? Event::FirstByte
+                     : event == SEMDNS_REPORT_OK     ? Event::Ok
+                     : event == SEMDNS_REPORT_CANCEL ? Event::GivenUp
+                                                     : Event::Failure;
+  if (!flies(a) || !happen(*d, lane, t, what, number - 1, measures ? measures->latency : 0, now))
+    ++lane.stats.late_reports;
+  return SEMDNS_OK;
+}
+
+uint32_t semdns_maintain(semdns_dispatcher *d, uint64_t now, uint32_t budget) {
+  if (!d)
+    return 0;
+  uint32_t changed = 0;
+  bool drained = false;
+  const uint32_t total = d->laneCount * d->ticketsPerLane;
+  budget = budget < total ? budget : total;
+  for (uint32_t lanes = 0; budget && lanes < d->laneCount; ++lanes) {
+    Lane &lane = d->lanes[add(d->maintained, 1u) % d->laneCount];
+    const LaneGuard guard(lane);
+    Ticket *tickets = d->tickets + static_cast<uint64_t>(&lane - d->lanes) * d->ticketsPerLane;
+    for (uint32_t i = 0; budget && i < d->ticketsPerLane; ++i, --budget) {
+      Ticket &t = tickets[lane.cursor++ % d->ticketsPerLane];
+      if (!t.inUse)
+        continue;
+      if (now > t.last && now - t.last >= d->config.settings.ticketLease) {
+        if (t.state != State::Done) // every query ends in exactly one answer, heard or not
+          happen(*d, lane, t, Event::Cancel, kNobody, 0, now);
+        freeTicket(*d, lane, t, now);
+        ++lane.stats.tickets_forgotten;
+        ++changed;
+      } else if (now >= t.last && passTime(*d, lane, t, now)) {
+        ++changed;
+      }
+    }
+    for (uint32_t i = 0; i < d->pool.used; ++i)
+      drained |= inUse(d->pool.endpoints[i]) && d->pool.endpoints[i].draining &&
+                 !load(d->pool.endpoints[i].inFlight);
+  }
+  if (drained) {
+    const AllLanes all(*d);
+    for (uint32_t i = 0; i < d->pool.used; ++i)
+      if (inUse(d->pool.endpoints[i]) && d->pool.endpoints[i].draining &&
+          !load(d->pool.endpoints[i].inFlight))
+        freeEndpoint(d->pool, i);
+  }
+  return changed;
+}
+
+const char *semdns_exclusion_text(uint32_t exclusion) {
+  static constexpr const char *kWords[] = {"",     "tried",  "draining", "held",
+                                           "full", "region", "context"};
+  return exclusion < 7 ? kWords[exclusion] : "unknown";
+}
+
+semdns_status semdns_query_explain(semdns_dispatcher *d, uint64_t ticket, uint64_t now,
+                                   semdns_candidate_fn fn, void *user) {
+  if (!d || !fn)
+    return SEMDNS_ERROR_ARGUMENT;
+  const Found found(*d, ticket);
+  if (!found.ticket)
+    return SEMDNS_ERROR_ARGUMENT;
+  Ticket &t = *found.ticket;
+  now = now < t.last ? t.last : now;
+  findRules(*d, t);
+  const Rules rules = rulesAt(*d, t, t.level);
+  const ZoneView &view = viewAt(t, t.level);
+  uint16_t held[1024];
+  uint32_t tried[SEMDNS_TRIES_MAX];
+  countBlocks(*d, t, held);
+  const uint64_t sequence = found.lane->sequence; // looking draws no lots
+  Request request = requestOf(*d, *found.lane, t, now, held, tried);
+  found.lane->sequence = sequence;
+  request.probesAllowed = !t.attemptCount;
+  for (uint32_t i = 0; i < view.engineCount; ++i) {
+    const semdns_engine_choice &declared = view.engines[i];
+    const uint32_t number = findEngine(d->pool, hashBytes(declared.name, strlen(declared.name)));
+    if (number == kNobody)
+      continue;
+    request.heldAllowed = inPanic(d->pool.engines[number], d->config.settings);
+    for (uint32_t e = d->pool.engines[number].first; e != kNobody; e = d->pool.endpoints[e].next) {
+      bool probe;
+      semdns_candidate c;
+      memset(&c, 0, sizeof c);
+      c.size = sizeof c;
+      c.excluded = !contextFits(declared, t)
+                       ? uint32_t(SEMDNS_EXCLUDED_CONTEXT)
+                       : excluded(d->pool.endpoints[e], e, d->config.settings, request, probe);
+      c.endpoint = d->pool.endpoints[e].id;
+      c.engine = declared.name;
+      const Terms terms =
+          termsOf(d->pool, e, d->config.settings, rules, d->config.distances, request);
+      c.utilisation = terms.term[0];
+      c.complexity = terms.term[1];
+      c.affinity = terms.term[2];
+      c.geography = terms.term[3];
+      c.history = terms.term[4];
+      memcpy(c.weight, rules.weights, sizeof c.weight);
+      c.score = terms.score;
+      fn(user, &c);
+    }
+  }
+  return SEMDNS_OK;
+}
+
+semdns_status semdns_dispatcher_stats(semdns_dispatcher *d, semdns_stats *stats) {
+  if (!d || !stats || stats->size < sizeof *stats)
+    return SEMDNS_ERROR_ARGUMENT;
+  memset(stats, 0, sizeof *stats);
+  stats->size = sizeof *stats;
+  for (uint32_t i = 0; i < d->laneCount; ++i) {
+    Lane &lane = d->lanes[i];
+    const LaneGuard guard(lane);
+    // All that follows `epoch` are counters.
+    const auto *from = &lane.stats.queries;
+    auto *to = &stats->queries;
+    for (size_t c = 0; c < (sizeof *stats - offsetof(semdns_stats, queries)) / 8; ++c)
+      to[c] += from[c];
+    for (uint32_t t = 0; t < d->ticketsPerLane; ++t)
+      stats->tickets += d->tickets[i * d->ticketsPerLane + t].inUse;
+    stats->epoch = d->epoch;
+  }
+  stats->probes = load(d->pool.counts.probes);
+  stats->ejections = load(d->pool.counts.ejections);
+  stats->readmissions = load(d->pool.counts.readmissions);
+  return SEMDNS_OK;
+}
+
+} // extern "C"

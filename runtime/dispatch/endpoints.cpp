@@ -1,0 +1,299 @@
+#include "runtime/dispatch/endpoints.h"
+
+#include "runtime/dispatch/atomics.h"
+
+#include <string.h>
+
+namespace semdns::dispatch {
+namespace {
+
+/// Share of the cap in endpoints, at least one: a pool of one may be held as a whole, and its
+/// parent answers.
+uint32_t allowedHeld(const Engine &engine, const Settings &settings) {
+  const uint32_t share = engine.count * settings.ejectionCap / 100;
+  return share ? share : 1;
+}
+
+/// Ends what the slow start has left behind; under the lock.
+void settle(Endpoint &e, uint64_t now) {
+  if (load(e.state) == SEMDNS_ENDPOINT_RAMPING && now >= load(e.until)) {
+    store(e.state, uint32_t(SEMDNS_ENDPOINT_UP));
+    e.holdLevel = 0;
+  }
+}
+
+/// Under the lock; `wasHeld` when it counts as held already.
+void hold(Pool &pool, Endpoint &e, const Settings &settings, bool wasHeld, uint64_t now) {
+  uint64_t time = settings.holdBase;
+  for (uint32_t i = 0; i < e.holdLevel && time < settings.holdMax; ++i)
+    time *= 2;
+  if (time > settings.holdMax)
+    time = settings.holdMax;
+  if (e.holdLevel < 32)
+    ++e.holdLevel;
+  store(e.until, now + time);
+  store(e.state, uint32_t(SEMDNS_ENDPOINT_HELD));
+  if (!wasHeld && !e.draining)
+    add(pool.engines[e.engine].held, 1u);
+  add(pool.counts.ejections, uint64_t(1));
+}
+
+void average(uint32_t &mean, uint32_t value) {
+  const uint32_t old = load(mean);
+  store(mean, value >= old ? old + (value - old) / 8 : old - (old - value + 7) / 8);
+}
+
+/// Mean latency of the engine's other endpoints that are known; 0 if fewer than two are.
+uint64_t othersLatency(const Pool &pool, const Endpoint &self) {
+  uint64_t sum = 0, count = 0;
+  for (uint32_t i = pool.engines[self.engine].first; i != kNobody; i = pool.endpoints[i].next) {
+    const uint64_t latency = load(pool.endpoints[i].latency);
+    if (&pool.endpoints[i] != &self && latency &&
+        load(pool.endpoints[i].state) != SEMDNS_ENDPOINT_HELD) {
+      sum += latency;
+      ++count;
+    }
+  }
+  return count >= 2 ? sum / count : 0;
+}
+
+bool tooSlow(const Pool &pool, const Endpoint &e, const Settings &settings, uint64_t latency) {
+  if (!settings.latencyFactor)
+    return false;
+  const uint64_t others = othersLatency(pool, e);
+  // The margin keeps microseconds of difference between idle endpoints from counting.
+  return others && latency / settings.latencyFactor > others && latency - others > kSecond / 20;
+}
+
+void unlink(Pool &pool, uint32_t slot) {
+  uint32_t *link = &pool.engines[pool.endpoints[slot].engine].first;
+  while (*link != slot)
+    link = &pool.endpoints[*link].next;
+  *link = pool.endpoints[slot].next;
+}
+
+void leavePool(Pool &pool, Endpoint &e) {
+  Engine &engine = pool.engines[e.engine];
+  --engine.count;
+  if (load(e.state) == SEMDNS_ENDPOINT_HELD || load(e.state) == SEMDNS_ENDPOINT_PROBING)
+    dropOne(engine.held);
+}
+
+} // namespace
+
+uint32_t findEngine(const Pool &pool, uint64_t hash) {
+  for (uint32_t i = 0; i < pool.engineCount; ++i)
+    if (pool.engines[i].hash == hash)
+      return i;
+  return kNobody;
+}
+
+uint32_t findEndpoint(const Pool &pool, const char *id, size_t size) {
+  const uint64_t hash = hashBytes(id, size);
+  for (uint32_t i = 0; i < pool.used; ++i)
+    if (inUse(pool.endpoints[i]) && pool.endpoints[i].hash == hash)
+      return i;
+  return kNobody;
+}
+
+uint32_t addEndpoint(Pool &pool, const char *id, size_t idSize, const char *engine,
+                     size_t engineSize, uint32_t region, uint32_t weight, uint32_t capacity,
+                     bool configured) {
+  const uint64_t engineHash = hashBytes(engine, engineSize);
+  uint32_t number = findEngine(pool, engineHash);
+  if (number == kNobody) {
+    if (pool.engineCount == kMaxEngines)
+      return kNobody;
+    number = pool.engineCount++;
+    Engine &made = pool.engines[number];
+    memset(&made, 0, sizeof made);
+    memcpy(made.name, engine, engineSize);
+    made.hash = engineHash;
+    made.first = kNobody;
+  }
+  uint32_t slot = findEndpoint(pool, id, idSize);
+  if (slot != kNobody && pool.endpoints[slot].engine != number) {
+    freeEndpoint(pool, slot); // another engine: another endpoint by the same name
+    slot = kNobody;
+  }
+  if (slot != kNobody) {
+    Endpoint &e = pool.endpoints[slot];
+    if (e.draining) {
+      e.draining = false;
+      ++pool.engines[number].count;
+      if (load(e.state) == SEMDNS_ENDPOINT_HELD || load(e.state) == SEMDNS_ENDPOINT_PROBING)
+        add(pool.engines[number].held, 1u);
+    }
+    e.region = region;
+    e.weight = weight;
+    e.capacity = capacity;
+    e.configured = configured;
+    return slot;
+  }
+  for (slot = 0; slot < pool.used && inUse(pool.endpoints[slot]); ++slot) {
+  }
+  if (slot == pool.capacity)
+    return kNobody;
+  if (slot == pool.used) {
+    pthread_mutex_init(&pool.endpoints[slot].lock, nullptr);
+    ++pool.used;
+  }
+  Endpoint &e = pool.endpoints[slot];
+  memset(e.id, 0, sizeof e.id);
+  memcpy(e.id, id, idSize);
+  e.hash = hashBytes(id, idSize);
+  e.engine = number;
+  e.region = region;
+  e.weight = weight;
+  e.capacity = capacity;
+  e.configured = configured;
+  e.draining = false;
+  e.state = SEMDNS_ENDPOINT_UP;
+  e.inFlight = e.workInFlight = e.reported = e.atReport = e.kvUse = 0;
+  e.success = kOne;
+  e.reportedAt = e.until = e.latency = e.seenAt = e.attempts = 0;
+  e.failures = e.samples = e.holdLevel = 0;
+  ++e.generation;
+  uint32_t *link = &pool.engines[number].first;
+  while (*link != kNobody && *link < slot)
+    link = &pool.endpoints[*link].next;
+  e.next = *link;
+  *link = slot;
+  ++pool.engines[number].count;
+  return slot;
+}
+
+void drainEndpoint(Pool &pool, uint32_t slot) {
+  Endpoint &e = pool.endpoints[slot];
+  if (e.draining)
+    return;
+  leavePool(pool, e);
+  e.draining = true;
+}
+
+void freeEndpoint(Pool &pool, uint32_t slot) {
+  Endpoint &e = pool.endpoints[slot];
+  if (!e.draining)
+    leavePool(pool, e);
+  unlink(pool, slot);
+  ++e.generation;
+}
+
+uint32_t stateAt(const Endpoint &e, uint64_t now) {
+  if (e.draining)
+    return SEMDNS_ENDPOINT_DRAINING;
+  const uint32_t state = load(e.state);
+  return state == SEMDNS_ENDPOINT_RAMPING && now >= load(e.until) ? uint32_t(SEMDNS_ENDPOINT_UP)
+                                                                  : state;
+}
+
+uint32_t capacityAt(const Endpoint &e, const Settings &settings, uint64_t now) {
+  const uint64_t until = load(e.until);
+  if (load(e.state) != SEMDNS_ENDPOINT_RAMPING || now >= until || !settings.slowStart)
+    return e.capacity;
+  const uint64_t left = until - now < settings.slowStart ? until - now : settings.slowStart;
+  // From a tenth upwards, linearly.
+  const uint64_t share = 10 + 90 * (settings.slowStart - left) / settings.slowStart;
+  const uint64_t capacity = e.capacity * share / 100;
+  return capacity ? static_cast<uint32_t>(capacity) : 1;
+}
+
+bool inPanic(const Engine &engine, const Settings &settings) {
+  return load(engine.held) > allowedHeld(engine, settings);
+}
+
+bool reserve(Pool &pool, uint32_t slot, const Settings &settings, uint32_t work, bool asProbe,
+             uint64_t now) {
+  Endpoint &e = pool.endpoints[slot];
+  const uint32_t capacity = capacityAt(e, settings, now);
+  uint32_t inFlight = load(e.inFlight);
+  do {
+    if (inFlight >= capacity)
+      return false;
+  } while (!__atomic_compare_exchange_n(&e.inFlight, &inFlight, inFlight + 1, true,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+  if (asProbe) {
+    pthread_mutex_lock(&e.lock);
+    const bool due = load(e.state) == SEMDNS_ENDPOINT_HELD && now >= load(e.until);
+    if (due)
+      store(e.state, uint32_t(SEMDNS_ENDPOINT_PROBING));
+    pthread_mutex_unlock(&e.lock);
+    if (!due) {
+      sub(e.inFlight, 1u);
+      return false;
+    }
+    add(pool.counts.probes, uint64_t(1));
+  }
+  add(e.workInFlight, work);
+  add(e.attempts, uint64_t(1));
+  add(pool.engines[e.engine].active, 1u);
+  return true;
+}
+
+void giveBack(Pool &pool, uint32_t slot, uint32_t work, bool wasProbe) {
+  Endpoint &e = pool.endpoints[slot];
+  sub(e.inFlight, 1u);
+  sub(e.workInFlight, work);
+  sub(pool.engines[e.engine].active, 1u);
+  if (!wasProbe)
+    return;
+  pthread_mutex_lock(&e.lock);
+  if (load(e.state) == SEMDNS_ENDPOINT_PROBING)
+    store(e.state, uint32_t(SEMDNS_ENDPOINT_HELD));
+  pthread_mutex_unlock(&e.lock);
+}
+
+void onSuccess(Pool &pool, uint32_t slot, const Settings &settings, bool wasProbe, uint64_t latency,
+               uint64_t now) {
+  Endpoint &e = pool.endpoints[slot];
+  pthread_mutex_lock(&e.lock);
+  settle(e, now);
+  e.failures = 0;
+  average(e.success, kOne);
+  store(e.seenAt, now);
+  const uint64_t old = load(e.latency);
+  if (wasProbe && load(e.state) == SEMDNS_ENDPOINT_PROBING) {
+    if (tooSlow(pool, e, settings, latency)) {
+      hold(pool, e, settings, true, now);
+    } else {
+      store(e.latency, latency); // what it was like before says nothing now
+      e.samples = 1;
+      store(e.until, now + settings.slowStart);
+      store(e.state, uint32_t(SEMDNS_ENDPOINT_RAMPING));
+      dropOne(pool.engines[e.engine].held);
+      add(pool.counts.readmissions, uint64_t(1));
+    }
+    pthread_mutex_unlock(&e.lock);
+    return;
+  }
+  store(e.latency, !old             ? latency
+                   : latency >= old ? old + (latency - old) / 8
+                                    : old - (old - latency) / 8);
+  if (e.samples < 1000)
+    ++e.samples;
+  const Engine &engine = pool.engines[e.engine];
+  const uint32_t state = load(e.state);
+  if ((state == SEMDNS_ENDPOINT_UP || state == SEMDNS_ENDPOINT_RAMPING) && e.samples >= 8 &&
+      load(engine.held) < allowedHeld(engine, settings) &&
+      tooSlow(pool, e, settings, load(e.latency)))
+    hold(pool, e, settings, false, now);
+  pthread_mutex_unlock(&e.lock);
+}
+
+void onFailure(Pool &pool, uint32_t slot, const Settings &settings, bool wasProbe, uint64_t now) {
+  Endpoint &e = pool.endpoints[slot];
+  pthread_mutex_lock(&e.lock);
+  settle(e, now);
+  average(e.success, 0);
+  store(e.seenAt, now);
+  ++e.failures;
+  const uint32_t state = load(e.state);
+  if (wasProbe && state == SEMDNS_ENDPOINT_PROBING)
+    hold(pool, e, settings, true, now);
+  else if ((state == SEMDNS_ENDPOINT_UP || state == SEMDNS_ENDPOINT_RAMPING) &&
+           e.failures >= settings.consecutiveErrors)
+    hold(pool, e, settings, false, now);
+  pthread_mutex_unlock(&e.lock);
+}
+
+} // namespace semdns::dispatch

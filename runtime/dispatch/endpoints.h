@@ -1,0 +1,116 @@
+/// \file What is known of each endpoint right now, and what reports make of it: outlier detection,
+/// ejection with exponential hold-down, the single probe, slow start.
+///
+/// Two kinds of fields. Counters that selection reads for every query are atomic and read without a
+/// lock; the state machine changes under the endpoint's own lock. Slots are handed out and taken
+/// back only while no query runs (the dispatcher holds every lane).
+#pragma once
+
+#include "semdns/dispatch.h"
+
+#include <pthread.h>
+
+namespace semdns::dispatch {
+
+constexpr uint32_t kMaxEngines = 256;
+constexpr uint32_t kMaxRegions = 32;
+constexpr uint32_t kNobody = 0xffffffffu;
+constexpr uint64_t kSecond = 1000000000u;
+constexpr uint32_t kOne = 65536; ///< 1 in Q16
+
+/// What configuration says about health (docs/dispatch.md, "Configuration", has words and units).
+struct Settings {
+  uint64_t holdBase = kSecond, holdMax = 300 * kSecond;
+  uint64_t slowStart = 30 * kSecond;
+  uint64_t attemptTimeout = 10 * kSecond, streamLease = 60 * kSecond, ticketLease = 300 * kSecond;
+  uint64_t hedgeAfter = 0; ///< 0: never
+  uint32_t consecutiveErrors = 5;
+  uint32_t ejectionCap = 50;  ///< percent of an engine's endpoints
+  uint32_t latencyFactor = 4; ///< times the mean of the engine's others; 0: off
+  uint32_t retryBudget = 20;  ///< percent of the engine's attempts in flight
+  uint32_t retryMinimum = 3;  ///< retries at once that are always allowed
+  uint32_t tries = 3;
+};
+
+/// An engine by name, as endpoints and artifacts mention it. Interned: never goes.
+struct Engine {
+  char name[SEMDNS_ID_MAX];
+  uint64_t hash;
+  uint32_t first;   ///< endpoint, linked by Endpoint::next in order of slots; kNobody: none
+  uint32_t count;   ///< endpoints that are not draining
+  uint32_t held;    ///< atomic: HELD and PROBING ones
+  uint32_t active;  ///< atomic: attempts in flight
+  uint32_t retries; ///< atomic: of them second and third ones
+  uint32_t turn;    ///< atomic: round robin
+};
+
+struct Endpoint {
+  // Set while nobody else looks.
+  char id[SEMDNS_ID_MAX];
+  uint64_t hash; ///< of id
+  uint32_t engine, region, weight, capacity;
+  uint32_t next;
+  uint32_t generation; ///< of the slot: odd while in use
+  bool configured;     ///< came by configuration, so that the next one may drop it
+  bool draining;
+  // Atomic.
+  uint32_t state; ///< semdns_endpoint_state without DRAINING
+  uint32_t inFlight;
+  uint32_t workInFlight; ///< tokens
+  uint32_t reported;     ///< running and waiting, by the last load report
+  uint32_t atReport;     ///< inFlight then
+  uint32_t kvUse;        ///< Q16
+  uint32_t success;      ///< Q16, decayed
+  uint64_t reportedAt, until, latency, seenAt, attempts;
+  // Under `lock`.
+  pthread_mutex_t lock;
+  uint32_t failures, samples, holdLevel;
+};
+
+/// Counters that the state machine moves; atomic.
+struct HealthCounts {
+  uint64_t ejections, readmissions, probes;
+};
+
+struct Pool {
+  Endpoint *endpoints;
+  uint32_t capacity, used; ///< slots [0, used) may be in use
+  Engine *engines;         ///< [kMaxEngines]
+  uint32_t engineCount;
+  HealthCounts counts;
+};
+
+inline bool inUse(const Endpoint &e) { return e.generation & 1; }
+
+/// Interned number of an engine, kNobody if there is none by that name.
+uint32_t findEngine(const Pool &pool, uint64_t hash);
+uint32_t findEndpoint(const Pool &pool, const char *id, size_t size);
+
+/// Takes a slot, or changes the one that has this id; kNobody when full. `region` is a number of
+/// the registry's. Nobody else may look.
+uint32_t addEndpoint(Pool &pool, const char *id, size_t idSize, const char *engine,
+                     size_t engineSize, uint32_t region, uint32_t weight, uint32_t capacity,
+                     bool configured);
+void drainEndpoint(Pool &pool, uint32_t slot);
+void freeEndpoint(Pool &pool, uint32_t slot);
+
+/// The state as of `now`: RAMPING ends by itself.
+uint32_t stateAt(const Endpoint &e, uint64_t now);
+/// Requests at once that it may have now: its capacity, during the slow start a growing share of
+/// it.
+uint32_t capacityAt(const Endpoint &e, const Settings &settings, uint64_t now);
+/// More of the engine's endpoints are held than its cap allows.
+bool inPanic(const Engine &engine, const Settings &settings);
+
+/// Reserves room for one attempt of `work` tokens; false when full. With `asProbe` also makes the
+/// endpoint PROBING, which succeeds for one caller once its hold-down is over.
+bool reserve(Pool &pool, uint32_t slot, const Settings &settings, uint32_t work, bool asProbe,
+             uint64_t now);
+/// Gives the room back. `released` probes fall back to HELD, due at once.
+void giveBack(Pool &pool, uint32_t slot, uint32_t work, bool wasProbe);
+
+void onSuccess(Pool &pool, uint32_t slot, const Settings &settings, bool wasProbe, uint64_t latency,
+               uint64_t now);
+void onFailure(Pool &pool, uint32_t slot, const Settings &settings, bool wasProbe, uint64_t now);
+
+} // namespace semdns::dispatch

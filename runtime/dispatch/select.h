@@ -1,0 +1,64 @@
+/// \file Which endpoint of an engine: hard limits first, then one score (docs/dispatch.md, "The
+/// score") or one of the plain alternatives.
+#pragma once
+
+#include "runtime/dispatch/endpoints.h"
+
+namespace semdns::dispatch {
+
+enum class Method : uint8_t { Score, LeastLoaded, TwoChoices, RoundRobin, Hash };
+
+constexpr uint32_t kTerms = 5; ///< utilisation, complexity, affinity, geography, history
+constexpr uint32_t kDefaultWeights[kTerms] = {4, 1, 2, 1, 2};
+
+/// What selection must know of a query.
+struct Request {
+  uint64_t key;    ///< of session, else of the text
+  uint64_t random; ///< fresh bits of this choice
+  uint64_t now;
+  uint64_t session; ///< 0: none
+  uint32_t tokens, outputTokens;
+  uint32_t region;         ///< number, kMaxRegions: not stated
+  uint32_t allowedRegions; ///< bit per number
+  uint32_t blockCount;
+  const uint16_t *held;  ///< [slots] leading blocks that each endpoint holds; null: no blocks
+  const uint32_t *tried; ///< [triedCount] slots
+  uint32_t triedCount;
+  bool probesAllowed;
+  bool heldAllowed; ///< panic: health is ignored
+};
+
+struct Rules {
+  Method method = Method::Score;
+  uint32_t weights[kTerms] = {4, 1, 2, 1, 2};
+};
+
+struct Terms {
+  uint32_t term[kTerms]; ///< Q16, 0 is best, at most 4
+  uint64_t score;
+};
+
+/// Distance in ms.
+using Distances = uint16_t[kMaxRegions][kMaxRegions];
+
+/// Hard limits, in the order of semdns_exclusion. `probe`: it stands, as the single probe that is
+/// due.
+uint32_t excluded(const Endpoint &e, uint32_t slot, const Settings &settings,
+                  const Request &request, bool &probe);
+/// Tokens that the endpoint must work through: what it has no blocks of, and the output.
+uint32_t workOf(uint32_t slot, const Request &request);
+Terms termsOf(const Pool &pool, uint32_t slot, const Settings &settings, const Rules &rules,
+              const Distances &distances, const Request &request);
+
+struct Choice {
+  uint32_t slot = kNobody;
+  bool probe = false;
+  uint32_t exclusions = 0; ///< bit per semdns_exclusion that was met
+  uint64_t earliest = 0;   ///< when the first held endpoint may be probed; 0: none is held
+};
+
+/// A due probe comes first; the rest stand by the rules. Reserves nothing.
+Choice choose(Pool &pool, uint32_t engine, const Settings &settings, const Rules &rules,
+              const Distances &distances, const Request &request);
+
+} // namespace semdns::dispatch

@@ -1,0 +1,311 @@
+/// Parts of the dispatcher alone, and all of it under threads. What single queries do is told by
+/// test/scenario.
+#include "lib/sim/artifact.h"
+#include "runtime/dispatch/buckets.h"
+#include "runtime/dispatch/prefix.h"
+#include "runtime/dispatch/query.h"
+#include "runtime/dispatch/select.h"
+#include "semdns/dispatch.h"
+#include "tools/count_allocations.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <thread>
+
+using namespace semdns;
+using namespace semdns::dispatch;
+
+namespace {
+
+TEST(Table, DoneIsTheEndAndEveryStateHasAWayThere) {
+  for (uint8_t e = 0; e <= static_cast<uint8_t>(Event::Cancel); ++e)
+    EXPECT_EQ(transition(State::Done, static_cast<Event>(e)).action, Action::None);
+  for (const State state : {State::Ready, State::Trying, State::Hedged, State::Streaming})
+    for (const Event event : {Event::Deadline, Event::Cancel})
+      EXPECT_EQ(transition(state, event).next, State::Done) << stateText(state);
+  // Nobody is asked after the first byte.
+  for (uint8_t e = 0; e <= static_cast<uint8_t>(Event::Cancel); ++e)
+    EXPECT_NE(transition(State::Streaming, static_cast<Event>(e)).action, Action::Start);
+}
+
+TEST(Buckets, RateAndBurst) {
+  std::vector<BucketSlot> slots(16 + 4);
+  Buckets buckets{slots.data(), 16, 4};
+  uint32_t taken = 0;
+  for (uint64_t now = 0; now < 10 * kSecond; now += kSecond / 1000)
+    taken += takeToken(buckets, 0, 77, kSecond / 100, 50, 1 + now) == 0;
+  EXPECT_NEAR(taken, 1050, 2); // 100 a second for ten seconds, and the burst
+}
+
+TEST(Buckets, ManyScopesShareWhatIsLeft) {
+  std::vector<BucketSlot> slots(8 + 1);
+  Buckets buckets{slots.data(), 8, 1};
+  uint32_t taken = 0;
+  for (uint64_t scope = 1; scope <= 1000; ++scope)
+    taken += takeToken(buckets, 0, scope, kSecond, 1, 1) == 0;
+  EXPECT_EQ(taken, 9u);
+}
+
+TEST(Prefix, CountsLeadingBlocksOnly) {
+  alignas(64) static BlockEntry entries[64];
+  PrefixTable table{entries, 64, {}};
+  for (pthread_mutex_t &lock : table.locks)
+    pthread_mutex_init(&lock, nullptr);
+  const uint64_t one[] = {1, 2, 3, 4}, other[] = {1, 2, 9, 4};
+  markHeld(table, one, 4, 0, 1, 1);
+  markHeld(table, other, 2, 1, 1, 2);
+  const uint32_t generations[] = {1, 1, 1};
+  uint16_t held[3] = {};
+  countHeld(table, one, 4, generations, sizeof *generations, 3, held);
+  EXPECT_EQ(held[0], 4);
+  EXPECT_EQ(held[1], 2);
+  EXPECT_EQ(held[2], 0);
+  uint16_t again[3] = {};
+  countHeld(table, other, 4, generations, sizeof *generations, 3, again);
+  EXPECT_EQ(again[0], 2); // block 4 is there, block 9 is not
+  const uint32_t reborn[] = {3, 1, 1};
+  uint16_t fresh[3] = {};
+  countHeld(table, one, 4, reborn, sizeof *reborn, 3, fresh);
+  EXPECT_EQ(fresh[0], 0); // another endpoint in the same slot
+}
+
+struct Free {
+  void operator()(void *memory) const { std::free(memory); }
+};
+
+/// A dispatcher over two zones and sixteen endpoints.
+struct Fixture {
+  semdns_artifact *artifact = nullptr;
+  semdns_resolver *resolver = nullptr;
+  semdns_dispatcher *dispatcher = nullptr;
+  std::unique_ptr<void, Free> memory;
+
+  explicit Fixture(uint32_t endpoints = 16) {
+    std::string why;
+    const std::string bytes =
+        sim::makeArtifact({{"big", "", 0, 0}, {"small", "", 2, 0}},
+                          {{".", 3600, false, false, {{"big", 1}}, {}},
+                           {"legal.", 60, false, false, {{"small", 1}}, {"court"}}},
+                          1, why);
+    EXPECT_FALSE(bytes.empty()) << why;
+    semdns_error error = {};
+    error.size = sizeof error;
+    EXPECT_EQ(semdns_artifact_open_memory(bytes.data(), bytes.size(), nullptr, &artifact, &error),
+              SEMDNS_OK)
+        << error.message;
+    EXPECT_EQ(semdns_resolver_create(artifact, nullptr, &resolver, &error), SEMDNS_OK);
+    semdns_dispatcher_options options = {};
+    options.size = sizeof options;
+    options.max_endpoints = 128;
+    const size_t size = semdns_dispatcher_size(&options);
+    memory.reset(std::aligned_alloc(64, size));
+    EXPECT_EQ(semdns_dispatcher_init(resolver, &options, memory.get(), size, &dispatcher, &error),
+              SEMDNS_OK);
+    for (uint32_t i = 0; i < endpoints; ++i)
+      add("s" + std::to_string(i), "small");
+    add("b0", "big");
+    add("b1", "big");
+  }
+  ~Fixture() {
+    semdns_dispatcher_deinit(dispatcher);
+    semdns_resolver_destroy(resolver);
+    semdns_artifact_release(artifact);
+  }
+  void add(const std::string &id, const char *engine) {
+    semdns_endpoint e = {};
+    e.size = sizeof e;
+    e.id = id.c_str();
+    e.engine = engine;
+    e.capacity = 1000;
+    ASSERT_EQ(semdns_endpoint_add(dispatcher, &e, 0), SEMDNS_OK);
+  }
+};
+
+/// `rounds` queries on a lane of their own; a tenth of the attempts fails. Returns the answers.
+uint64_t work(Fixture &f, uint32_t lane, uint32_t rounds, std::atomic<uint64_t> &clock) {
+  semdns_scratch *scratch;
+  EXPECT_EQ(semdns_scratch_create(f.resolver, &scratch, nullptr), SEMDNS_OK);
+  std::mt19937 random(lane);
+  semdns_query plain = {};
+  plain.size = sizeof plain;
+  plain.text = "in court";
+  plain.text_size = 8;
+  semdns_dispatch_query q = {};
+  q.size = sizeof q;
+  q.query = &plain;
+  q.lane = lane;
+  uint64_t answers = 0;
+  for (uint32_t i = 0; i < rounds; ++i) {
+    uint64_t now = clock.fetch_add(10000) + kSecond, ticket = 0;
+    EXPECT_EQ(semdns_query_begin(f.dispatcher, scratch, &q, now, &ticket), SEMDNS_OK);
+    semdns_step step = {};
+    step.size = sizeof step;
+    for (uint32_t steps = 0; steps < 20; ++steps) {
+      EXPECT_EQ(semdns_query_next(f.dispatcher, ticket, now, &step), SEMDNS_OK);
+      if (step.action == SEMDNS_DONE) {
+        ++answers;
+        break;
+      }
+      now += 1000000;
+      if (step.action == SEMDNS_TRY)
+        semdns_report(f.dispatcher, step.attempt,
+                      random() % 10 ? SEMDNS_REPORT_OK : SEMDNS_REPORT_ERROR, nullptr, now);
+    }
+    semdns_query_end(f.dispatcher, ticket, now);
+  }
+  semdns_scratch_destroy(scratch);
+  return answers;
+}
+
+TEST(Dispatcher, OneAnswerPerQueryUnderThreadsAndChanges) {
+  Fixture f;
+  constexpr uint32_t kThreads = 4, kRounds = 3000;
+  std::atomic<uint64_t> clock{0}, answers{0};
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (uint32_t t = 0; t < kThreads; ++t)
+    threads.emplace_back([&, t] { answers += work(f, t, kRounds, clock); });
+  threads.emplace_back([&] { // everything else that may go on meanwhile
+    semdns_error error = {};
+    error.size = sizeof error;
+    for (uint32_t i = 0; !stop; ++i) {
+      const uint64_t now = clock + kSecond;
+      const std::string good = "endpoint c" + std::to_string(i % 3) + " engine=small\n";
+      EXPECT_EQ(semdns_dispatcher_configure(f.dispatcher, f.artifact, good.data(), good.size(), now,
+                                            &error),
+                SEMDNS_OK);
+      EXPECT_NE(semdns_dispatcher_configure(f.dispatcher, f.artifact, "zone x", 6, now, &error),
+                SEMDNS_OK);
+      semdns_endpoint_remove(f.dispatcher, "s3");
+      f.add("s3", "small");
+      semdns_maintain(f.dispatcher, now, 100);
+      semdns_stats stats = {};
+      stats.size = sizeof stats;
+      semdns_dispatcher_stats(f.dispatcher, &stats);
+      semdns_resolver_swap(f.resolver, f.artifact, &error);
+      std::this_thread::yield();
+    }
+  });
+  for (uint32_t t = 0; t < kThreads; ++t)
+    threads[t].join();
+  stop = true;
+  threads.back().join();
+  EXPECT_EQ(answers, uint64_t(kThreads) * kRounds);
+  semdns_stats stats = {};
+  stats.size = sizeof stats;
+  ASSERT_EQ(semdns_dispatcher_stats(f.dispatcher, &stats), SEMDNS_OK);
+  EXPECT_EQ(stats.queries, stats.answers);
+  EXPECT_EQ(stats.tickets, 0u);
+  uint64_t sum = 0;
+  for (const uint64_t n : stats.by_status)
+    sum += n;
+  EXPECT_EQ(sum, stats.answers);
+  for (const char *id : {"s0", "s1", "s15", "b0"}) {
+    semdns_endpoint_info info = {};
+    info.size = sizeof info;
+    ASSERT_EQ(semdns_endpoint_get_info(f.dispatcher, id, clock, &info), SEMDNS_OK);
+    EXPECT_EQ(info.in_flight, 0u) << id;
+  }
+}
+
+TEST(Dispatcher, AllocatesNothing) {
+  if (!allocationsAreCounted())
+    GTEST_SKIP() << "a sanitizer has the allocator";
+  Fixture f;
+  std::atomic<uint64_t> clock{0};
+  work(f, 0, 1, clock); // the generator and the scratch
+  const uint64_t before = allocationsSoFar();
+  work(f, 0, 1, clock);
+  const uint64_t once = allocationsSoFar() - before;
+  work(f, 0, 1000, clock);
+  EXPECT_EQ(allocationsSoFar() - before, 2 * once);
+}
+
+TEST(Dispatcher, RefusesWhatCannotBe) {
+  Fixture f;
+  semdns_dispatcher_options options = {};
+  options.size = sizeof options;
+  options.lanes = 1000;
+  EXPECT_EQ(semdns_dispatcher_size(&options), 0u);
+  semdns_dispatcher *none = nullptr;
+  char small[64];
+  EXPECT_EQ(semdns_dispatcher_init(f.resolver, nullptr, small, sizeof small, &none, nullptr),
+            SEMDNS_ERROR_MEMORY);
+  EXPECT_EQ(none, nullptr);
+  semdns_step step = {};
+  step.size = sizeof step;
+  EXPECT_EQ(semdns_query_next(f.dispatcher, 12345, 0, &step), SEMDNS_ERROR_ARGUMENT);
+  EXPECT_EQ(semdns_report(f.dispatcher, 0, SEMDNS_REPORT_OK, nullptr, 0), SEMDNS_ERROR_ARGUMENT);
+}
+
+/// Any bytes as a configuration: accepted or refused with a place, never more.
+TEST(Config, AnyTextIsAcceptedOrLocated) {
+  Fixture f(2);
+  const std::string good = "set slow-start 5s\nendpoint e engine=small region=eu\n"
+                           "zone legal. select=p2c weights=1,2,3,4,5 policy=fail-closed\n"
+                           "bucket zone=legal. scope=* rate=10/s burst=3\ndistance eu us 90ms\n";
+  std::mt19937 random(5);
+  for (int i = 0; i < 3000; ++i) {
+    std::string text = good;
+    for (uint32_t n = random() % 4; n > 0; --n) {
+      const size_t at = random() % text.size();
+      if (random() % 2)
+        text[at] = static_cast<char>(random());
+      else
+        text.erase(at, 1 + random() % 9);
+    }
+    semdns_error error = {};
+    error.size = sizeof error;
+    const semdns_status status =
+        semdns_dispatcher_configure(f.dispatcher, f.artifact, text.data(), text.size(), 1, &error);
+    unsigned line = 0, column = 0;
+    if (status != SEMDNS_OK) {
+      ASSERT_EQ(std::sscanf(error.message, "%u:%u: ", &line, &column), 2) << error.message;
+    }
+  }
+}
+
+/// Orientation, not a gate: choosing among 64 endpoints by all five terms.
+TEST(Selection, Speed) {
+  static Endpoint endpoints[64];
+  static Engine engines[kMaxEngines];
+  Pool pool{endpoints, 64, 0, engines, 0, {}};
+  for (uint32_t i = 0; i < 64; ++i) {
+    const std::string id = "e" + std::to_string(i);
+    const uint32_t slot = addEndpoint(pool, id.data(), id.size(), "x", 1, i % 4, 1, 64, false);
+    endpoints[slot].latency = 1000000 + i;
+    endpoints[slot].seenAt = 1;
+    endpoints[slot].inFlight = i % 7;
+  }
+  static Distances distances = {{0, 50, 100, 20}};
+  uint16_t held[64] = {};
+  Request r = {};
+  r.now = kSecond;
+  r.tokens = 1000;
+  r.blockCount = 10;
+  r.held = held;
+  r.allowedRegions = ~0u;
+  uint64_t sum = 0;
+  constexpr uint32_t kRounds = 20000;
+  double best = 1e9;
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    const auto start = std::chrono::steady_clock::now();
+    for (uint32_t i = 0; i < kRounds; ++i) {
+      r.random = i;
+      sum += choose(pool, 0, Settings(), Rules(), distances, r).slot;
+    }
+    const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
+    best = std::min(best, took.count() / kRounds);
+  }
+  RecordProperty("us", std::to_string(best));
+  std::printf("selection among 64: %.3f us\n", best);
+  EXPECT_LT(sum, uint64_t(64) * 5 * kRounds); // somebody was chosen every time
+}
+
+} // namespace
