@@ -106,7 +106,7 @@ std::optional<std::string> replaceRules(std::string_view file, const Rules &rule
   std::map<std::string, std::string> pairs = meta;
   std::string_view key, value;
   for (uint64_t cursor = 0; open.contents.meta.next(cursor, key, value);)
-    if (key.substr(0, 5) != "risk.")
+    if (key.substr(0, 5) != "risk." && key.substr(0, 6) != "facts.")
       pairs.emplace(key, value);
   const std::string metaBytes = pack::buildMeta(pairs, error);
   if (metaBytes.empty())

@@ -19,7 +19,8 @@ std::optional<std::vector<pack::GoldQuery>> readGold(std::string_view file, std:
 
 /// The file with other rules, other META pairs under `risk.`, another serial and, unless `gold` is
 /// empty, another GOLD section; every other section has the bytes that it had. `meta` replaces all
-/// pairs whose keys begin with "risk.". nullopt with `error` when the file is none or the rules do
+/// pairs whose keys begin with "risk."; those with "facts.", which were found under the old
+/// thresholds, go. nullopt with `error` when the file is none or the rules do
 /// not fit it.
 std::optional<std::string> replaceRules(std::string_view file, const Rules &rules,
                                         const std::map<std::string, std::string> &meta,

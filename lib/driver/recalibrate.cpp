@@ -3,6 +3,7 @@
 #include "lib/calibrate/leakage.h"
 #include "lib/calibrate/stored.h"
 #include "lib/driver/self_check.h"
+#include "lib/eval/drift.h"
 #include "lib/pack/gold_build.h"
 #include "lib/pack/writer.h"
 #include "lib/spec/names.h"
@@ -11,7 +12,6 @@
 #include "semdns/semdns.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -182,6 +182,20 @@ ExitCode recalibrate(const RecalibrateOptions &options) {
   const uint64_t serial = options.serial.value_or(info.serial + 1);
   auto bytes = calibrate::replaceRules(*old, result->rules, result->meta, {}, serial, error);
   if (!bytes) {
+    diags.error(source, error);
+    return finish(kInternal);
+  }
+
+  // What these rows look like in use, for `evaluate-hierarchy --drift` to compare with.
+  std::vector<std::string_view> seen;
+  for (const calibrate::Row &row : rows)
+    seen.push_back(row.text);
+  auto traffic = eval::trafficMeta(*bytes, seen, error);
+  if (traffic) {
+    result->meta.merge(*traffic);
+    bytes = calibrate::replaceRules(*old, result->rules, result->meta, {}, serial, error);
+  }
+  if (!traffic || !bytes) {
     diags.error(source, error);
     return finish(kInternal);
   }
