@@ -8,7 +8,7 @@ namespace semdns::train {
 namespace {
 
 constexpr uint32_t kLowestThreshold = 32768; // Q16: an answer is right more likely than not
-constexpr double kRejectedShare = 0.008;     // of in-scope texts, that may go to the root
+constexpr double kRejectedShare = 0.005;     // of in-scope texts, that may go to the root
 constexpr size_t kOddsLeast = 30;            // texts on either side needed to choose odds on
 constexpr double kGuardLoss = 0.003;         // of the texts
 constexpr double kGuardShare = 0.92;         // of the texts, that stage 2 is to answer
