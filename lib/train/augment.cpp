@@ -192,25 +192,4 @@ std::vector<Variation> augment(std::span<const std::string_view> texts,
   return out;
 }
 
-std::vector<Variation> plantWords(std::span<const std::string> words,
-                                  std::span<const std::string_view> texts, uint64_t seed) {
-  std::vector<Variation> out;
-  if (texts.empty())
-    return out;
-  Random random(seed * 1000003 + 77);
-  for (const std::string &word : words) {
-    uint32_t i = uint32_t(random.below(texts.size()));
-    Words own = wordsOf(texts[i]);
-    if (own.size() > kLongWords) { // in a long text one word would say nothing
-      size_t from = random.below(own.size() - kLongWords / 2);
-      own = Words(own.begin() + ptrdiff_t(from), own.begin() + ptrdiff_t(from + kLongWords / 2));
-    }
-    if (own.empty())
-      own.push_back({});
-    own[random.below(own.size())] = word;
-    out.push_back({join(own, 0, own.size()), i, kMixed});
-  }
-  return out;
-}
-
 } // namespace semdns::train

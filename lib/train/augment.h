@@ -32,9 +32,4 @@ inline constexpr uint32_t kMixed = 0xffffffffu;
 std::vector<Variation> augment(std::span<const std::string_view> texts,
                                std::span<const uint32_t> group, const AugmentOptions &options);
 
-/// One variation a word: a text in which the word stands in place of another one. Their
-/// groups are kMixed.
-std::vector<Variation> plantWords(std::span<const std::string> words,
-                                  std::span<const std::string_view> texts, uint64_t seed);
-
 } // namespace semdns::train

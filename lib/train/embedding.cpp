@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <numeric>
 
 namespace semdns::train {
@@ -34,9 +33,7 @@ double power(double x, double exponent) {
 
 uint32_t normOf(size_t texts, uint32_t documentCount, bool isChars) {
   double idf = 1 + logOf(1 + texts) - logOf(1 + documentCount);
-  static const double ip = std::getenv("IDF") ? std::atof(std::getenv("IDF")) : kIdfPower;
-  static const double wf = std::getenv("WF") ? std::atof(std::getenv("WF")) : kWordFactor;
-  double weight = power(idf, ip) * (isChars ? 1 : wf);
+  double weight = power(idf, kIdfPower) * (isChars ? 1 : kWordFactor);
   return uint32_t(std::clamp(weight * kNormOne + 0.5, 1.0, 65535.0));
 }
 

@@ -34,14 +34,10 @@ struct Occurrence {
 
 } // namespace
 
-Vocabulary buildVocabulary(std::span<const Tokens> texts, uint32_t minTexts, size_t limit,
-                           std::span<const Tokens> more, uint32_t minMore) {
-  struct Seen {
-    uint32_t texts = 0, more = 0, kind = 0;
-  };
-  std::unordered_map<uint64_t, Seen> seen;
+Vocabulary buildVocabulary(std::span<const Tokens> texts, uint32_t minTexts, size_t limit) {
+  std::unordered_map<uint64_t, std::pair<uint32_t, uint32_t>> seen; // hash -> (texts, kind)
   std::vector<Occurrence> own;
-  auto read = [&](const Tokens &tokens, uint32_t Seen::*count) {
+  for (const Tokens &tokens : texts) {
     own.clear();
     for (size_t i = 0; i < tokens.features.size(); ++i)
       own.push_back({tokens.features[i], i < tokens.chars                     ? 1u
@@ -51,30 +47,26 @@ Vocabulary buildVocabulary(std::span<const Tokens> texts, uint32_t minTexts, siz
               [](const Occurrence &a, const Occurrence &b) { return a.hash < b.hash; });
     for (size_t i = 0; i < own.size(); ++i)
       if (i == 0 || own[i].hash != own[i - 1].hash) {
-        Seen &entry = seen[own[i].hash];
-        ++(entry.*count);
-        entry.kind = own[i].kind;
+        auto &entry = seen[own[i].hash];
+        ++entry.first;
+        entry.second = own[i].kind;
       }
-  };
-  for (const Tokens &tokens : texts)
-    read(tokens, &Seen::texts);
-  for (const Tokens &tokens : more)
-    read(tokens, &Seen::more);
+  }
   struct Item {
     uint64_t hash;
     uint32_t count, kind;
   };
   std::vector<Item> items;
   for (const auto &[hash, entry] : seen)
-    if (entry.texts >= minTexts || (minMore && entry.more >= minMore))
-      items.push_back({hash, entry.texts + entry.more, entry.kind});
+    if (entry.first >= minTexts)
+      items.push_back({hash, entry.first, entry.second});
   std::sort(items.begin(), items.end(), [](const Item &a, const Item &b) {
     return a.count != b.count ? a.count > b.count : a.hash < b.hash;
   });
   if (items.size() > limit)
     items.resize(limit);
   Vocabulary v;
-  v.texts = texts.size() + more.size();
+  v.texts = texts.size();
   v.index.reserve(items.size());
   for (const Item &item : items) {
     v.index.emplace(item.hash, uint32_t(v.hashes.size()));

@@ -57,10 +57,8 @@ struct Vocabulary {
   size_t texts = 0;
 };
 
-/// The features with a document frequency of at least `minTexts` among `texts`, or of at least
-/// `minMore` among `more`; at most `limit`. Frequencies are over both.
-Vocabulary buildVocabulary(std::span<const Tokens> texts, uint32_t minTexts, size_t limit,
-                           std::span<const Tokens> more = {}, uint32_t minMore = 0);
+/// The features with a document frequency of at least `minTexts` among `texts`, at most `limit`.
+Vocabulary buildVocabulary(std::span<const Tokens> texts, uint32_t minTexts, size_t limit);
 
 /// Occurrence counts of one text's known features.
 struct Counts {

@@ -18,8 +18,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <numeric>
@@ -47,13 +45,12 @@ constexpr size_t kMaxHeldScores = size_t(1) << 26; // scores of held-out texts k
 constexpr size_t kManyTexts = 50000; // from here on features of a single text are left out
 constexpr size_t kMaxSoftCells = size_t(1) << 25; // soft targets * classes
 constexpr size_t kMaxVariationBytes = 6 << 20;
+constexpr float kLabelShare = 0.5f; // of a training text's target; the rest is the teacher's
+constexpr float kVariationLabelShare = 0.2f; // of a variation's, where it keeps the class
+constexpr float kMoreWeight = 0.5f;          // of a text that only the teacher judges
+constexpr size_t kStudentEpochs = 8;         // with a teacher
+constexpr double kFinishRate = 0.1;          // of the last passes
 constexpr double kDenseWork = 4e11; // multiplications that training the dense head may take
-
-/// While the recipe is being looked for.
-double knob(const char *name, double fallback) {
-  const char *value = std::getenv(name);
-  return value ? std::atof(value) : fallback;
-}
 
 /// One training text.
 struct Text {
@@ -99,7 +96,7 @@ private:
   void consultTeacher();
   void collectMore();
   void judge();
-  void learnLexical(uint32_t folds = 1, uint32_t without = 1);
+  void learnLexical();
   Quantised quantised() const;
   void fitStudent();
   void finish();
@@ -131,12 +128,12 @@ private:
   BlockWeights linear_;         ///< lexical classifier
   DenseHead dense_;             ///< the encoder's classifier
   Blend blend_;
-  double mix_ = 1;                ///< of stage 2's logits in stage 3, against blend_.dense
-  std::vector<float> embeddings_; ///< [texts_][teacher.width]
-  std::vector<float> soft_;       ///< [softRows][classes]
-  std::vector<uint32_t> softRow_; ///< [rows of x_]
-  std::vector<std::string> more_; ///< texts that only the teacher judges
-  std::vector<uint32_t> moreGroup_, moreSource_;
+  double mix_ = 1;                  ///< of stage 2's logits in stage 3, against blend_.dense
+  std::vector<float> embeddings_;   ///< [texts_][teacher.width]
+  std::vector<float> soft_;         ///< [softRows][classes]
+  std::vector<uint32_t> softRow_;   ///< [rows of x_]
+  std::vector<std::string> more_;   ///< texts that only the teacher judges
+  std::vector<uint32_t> moreGroup_; ///< class or kMixed
   std::vector<float> extraWeight_;
   Factors factors_;
   double sharpness_ = kDefaultSharpness; ///< of the scores, to make logits of them
@@ -205,9 +202,6 @@ void Trainer::collect() {
 }
 
 void Trainer::readFeatures() {
-  shape_.charNgramMin = uint32_t(knob("CMIN", 3));
-  shape_.charNgramMax = uint32_t(knob("CMAX", 3));
-  shape_.wordNgramMax = uint32_t(knob("WMAX", 2));
   std::vector<Tokens> tokens(texts_.size());
   constexpr size_t kChunk = 1024;
   parallelFor((texts_.size() + kChunk - 1) / kChunk, options_.threads, [&](size_t chunk) {
@@ -250,10 +244,7 @@ void Trainer::readFeatures() {
   size_t limit =
       classZone_.size() <= kMaxLinearClasses ? kMaxWeightCells / classZone_.size() : kMaxFeatures;
   limit = std::min(limit, kMaxFeatures);
-  vocabulary_ = buildVocabulary(tokens, kept >= kManyTexts ? 2 : uint32_t(knob("MINDF", 1)), limit,
-                                knob("AUGVOC", 0) > 0 ? std::span<const Tokens>(moreTokens)
-                                                      : std::span<const Tokens>(),
-                                uint32_t(knob("AUGVOC", 0)));
+  vocabulary_ = buildVocabulary(tokens, kept >= kManyTexts ? 2 : 1, limit);
   weights_ = weighFeatures(vocabulary_);
   size_t all = kept + more_.size();
   counts_.resize(all);
@@ -310,8 +301,6 @@ void Trainer::markTune() {
 }
 
 size_t Trainer::dimension() const {
-  if (double d = knob("DIM", 0); d > 0)
-    return size_t(d);
   // Measured: beyond 64 little is won for 150 classes, and a row of 64 is one cache line.
   size_t classes = classZone_.size();
   size_t dim = classes <= 64
@@ -340,17 +329,12 @@ std::vector<float> Trainer::weightsWith(bool tune) const {
   return weight;
 }
 
-void Trainer::learnLexical(uint32_t folds, uint32_t without) {
+void Trainer::learnLexical() {
   std::vector<float> weight = weightsWith(false);
-  for (uint32_t i = 0; i < texts_.size(); ++i)
-    if (i % folds == without)
-      weight[i] = 0;
   SoftmaxOptions softmax;
   softmax.epochs =
       passes(size_t(std::count_if(weight.begin(), weight.end(), [](float w) { return w > 0; })),
              softmax.epochs, 60);
-  softmax.epochs = uint32_t(softmax.epochs * knob("LEPOCHS", 1));
-  softmax.rate = knob("LRATE", softmax.rate);
   softmax.threads = options_.threads;
   softmax.seed = options_.seed;
   linear_ = trainSoftmax(x_, vocabulary_.hashes.size(), label_, weight, classZone_.size(), softmax);
@@ -379,7 +363,7 @@ void Trainer::learnDense(std::span<const float> weight) {
     }
   for (size_t i = 0; i < texts_.size() && zones > 0; ++i)
     if (better[label_[i]] == 0)
-      own[i] *= float(std::clamp(knob("ZSHARE", 0.2) * all / zones / total[label_[i]], 1.0, 50.0));
+      own[i] *= float(std::clamp(0.2 * all / zones / total[label_[i]], 1.0, 50.0));
   DenseHead start;
   if (data_.teacher.head.size() == classes * width) {
     start.width = width;
@@ -425,24 +409,6 @@ void Trainer::consultTeacher() {
           best = k;
       report_->teacherCorrect += best == label[i] && classZone_[best] != 0;
     }
-  if (std::getenv("VERBOSE")) {
-    auto right = [&](double a, double b) {
-      size_t n = 0;
-      for (size_t i = 0; i < tune.size(); ++i) {
-        size_t best = 0;
-        auto score = [&](size_t k) {
-          return a * double(lexical[i * classes + k]) + b * double(encoder[i * classes + k]);
-        };
-        for (size_t k = 1; k < classes; ++k)
-          if (score(k) > score(best))
-            best = k;
-        n += best == label[i];
-      }
-      return 100.0 * double(n) / double(tune.size());
-    };
-    std::fprintf(stderr, "teacher: lexical %.2f dense %.2f blend(%.2f %.2f) %.2f\n", right(1, 0),
-                 right(0, 1), blend_.lexical, blend_.dense, right(blend_.lexical, blend_.dense));
-  }
 }
 
 /// What only the teacher judges: variations of the training texts, then unlabelled texts.
@@ -451,39 +417,21 @@ void Trainer::collectMore() {
   if (!hasTeacher() || classes > kMaxLinearClasses)
     return;
   std::vector<std::string_view> sources;
-  std::vector<uint32_t> group, index;
+  std::vector<uint32_t> group;
   for (uint32_t i = 0; i < texts_.size(); ++i)
     if (!texts_[i].tune) {
       sources.push_back(texts_[i].bytes);
       group.push_back(texts_[i].group);
-      index.push_back(i);
     }
   size_t room = kMaxSoftCells / classes;
   room -= std::min(room, texts_.size());
   AugmentOptions options;
-  options.count = std::min<size_t>(room, size_t(knob("NAUG", options_.variations)));
+  options.count = std::min<size_t>(room, options_.variations);
   options.maxBytes = kMaxVariationBytes;
   options.seed = options_.seed;
   for (Variation &v : augment(sources, group, options)) {
     more_.push_back(std::move(v.text));
     moreGroup_.push_back(v.group);
-    moreSource_.push_back(index[v.source]);
-  }
-  const std::vector<std::string> &words = data_.teacher.words;
-  for (int round = 0; round < int(knob("PLANT", 1)); ++round)
-    for (Variation &v : plantWords(words, sources, options_.seed + uint64_t(round))) {
-      if (more_.size() >= room)
-        break;
-      more_.push_back(std::move(v.text));
-      moreGroup_.push_back(kMixed);
-      moreSource_.push_back(index[v.source]);
-    }
-  for (const std::string &word : words) {
-    if (more_.size() >= room || knob("ALONE", 1) == 0)
-      break;
-    more_.push_back(word);
-    moreGroup_.push_back(kMixed);
-    moreSource_.push_back(0);
   }
   size_t variations = more_.size();
   for (const std::string &text : data_.unlabelled) {
@@ -491,7 +439,6 @@ void Trainer::collectMore() {
       break;
     more_.push_back(text);
     moreGroup_.push_back(kMixed);
-    moreSource_.push_back(0);
   }
   if (report_) {
     report_->variations = uint32_t(variations);
@@ -510,30 +457,14 @@ void Trainer::judge() {
   std::vector<uint32_t> rows(all);
   std::iota(rows.begin(), rows.end(), 0u);
   std::vector<float> lexical = scoreRows(x_, rows, linear_, options_.threads);
-  if (uint32_t folds = uint32_t(knob("XFIT", 0)); folds > 1) {
-    BlockWeights whole = linear_;
-    for (uint32_t f = 0; f < folds; ++f) {
-      learnLexical(folds, f);
-      std::vector<uint32_t> own;
-      for (uint32_t i = 0; i < all; ++i)
-        if ((i < texts_.size() ? i : moreSource_[i - texts_.size()]) % folds == f)
-          own.push_back(i);
-      std::vector<float> scores = scoreRows(x_, own, linear_, options_.threads);
-      for (size_t n = 0; n < own.size(); ++n)
-        std::copy_n(&scores[n * classes], classes, &lexical[own[n] * classes]);
-    }
-    linear_ = std::move(whole);
-  }
   soft_ = scoreDense(dense_, embeddings, options_.threads);
-  float cool = float(1 / knob("TEMP", 1));
   for (size_t i = 0; i < soft_.size(); ++i)
-    soft_[i] = (float(blend_.dense) * soft_[i] + float(blend_.lexical) * lexical[i]) * cool;
+    soft_[i] = float(blend_.dense) * soft_[i] + float(blend_.lexical) * lexical[i];
   softmaxRows(soft_, classes, options_.threads);
   softRow_ = rows;
-  float labelShare = float(knob("LMIX", 0.5)), variationShare = float(knob("VMIX", 0.2));
   for (size_t i = 0; i < all; ++i) {
     uint32_t own = i < texts_.size() ? label_[i] : moreGroup_[i - texts_.size()];
-    float share = i < texts_.size() ? labelShare : variationShare;
+    float share = i < texts_.size() ? kLabelShare : kVariationLabelShare;
     if (own == kMixed)
       continue;
     float *p = &soft_[i * classes];
@@ -541,7 +472,7 @@ void Trainer::judge() {
       p[k] *= 1 - share;
     p[own] += share;
   }
-  extraWeight_.assign(more_.size(), float(knob("XWEIGHT", 1)));
+  extraWeight_.assign(more_.size(), kMoreWeight);
 }
 
 void Trainer::fitStudent() {
@@ -554,10 +485,7 @@ void Trainer::fitStudent() {
   RefineOptions joint;
   joint.epochs =
       passes(size_t(std::count_if(weight.begin(), weight.end(), [](float w) { return w > 0; })),
-             extraWeight_.empty() ? joint.epochs : size_t(knob("SEPOCHS", 8)), 40);
-  joint.rate = knob("SRATE", joint.rate);
-  joint.vectorRate = knob("SVRATE", joint.vectorRate);
-  joint.dropped = extraWeight_.empty() ? 0.5 : knob("SDROP", 0.5);
+             extraWeight_.empty() ? joint.epochs : kStudentEpochs, 40);
   joint.seed = options_.seed;
   joint.threads = options_.threads;
   refine(factors_, x_, {label_, softRow_, soft_}, weight, joint);
@@ -567,9 +495,8 @@ void Trainer::fitStudent() {
 void Trainer::finish() {
   std::vector<float> weight = weightsWith(true);
   RefineOptions joint;
-  joint.epochs = passes(weight.size(), uint32_t(knob("FEPOCHS", extraWeight_.empty() ? 4 : 2)), 20);
-  joint.rate = knob("FRATE", 0.1);
-  joint.dropped = extraWeight_.empty() ? 0.5 : knob("SDROP", 0.5);
+  joint.epochs = passes(weight.size(), extraWeight_.empty() ? 4 : 2, 20);
+  joint.rate = kFinishRate;
   joint.rescale = false;
   joint.seed = options_.seed + 1;
   joint.threads = options_.threads;

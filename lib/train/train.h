@@ -54,8 +54,6 @@ struct Teacher {
   /// [texts][width], each of unit length; cached by the caller (lib/encoder/cache.h).
   /// Deterministic.
   std::function<std::vector<float>(std::span<const std::string> texts)> embed;
-  /// Words that the encoder knows as they are: with them stage 2 learns words that no example has.
-  std::vector<std::string> words;
   /// Class vectors to start stage 3's head from (of a fine-tuned encoder): [classes][width],
   /// classes in the order of their zones, each zone with a training text being one; empty: none.
   std::vector<float> head;

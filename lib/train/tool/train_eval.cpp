@@ -1,5 +1,5 @@
 // train-eval TRAIN.jsonl|SPEC.txtpb TEST.jsonl [--root-label=L] [--threads=N] [--seed=N] [--dim=N]
-// [--rows=N] [--embeddings=FILE] [--words=FILE] [--patterns=FILE]
+// [--rows=N] [--embeddings=FILE] [--patterns=FILE]
 // [--stand-in-teacher]: trains on the first file and scores the second with the trainer's
 // integer inference. For the trainer's own development; what counts is evaluate-hierarchy on a
 // built artifact.
@@ -238,7 +238,7 @@ int main(int argc, char **argv) {
   std::string rootLabel;
   TrainOptions options;
   std::function<std::vector<float>(std::span<const std::string>)> teacher;
-  std::string wordsFile, patternsFile;
+  std::string patternsFile;
   for (int i = 1; i < argc; ++i) {
     std::string arg = argv[i];
     auto value = [&](const char *prefix) { return arg.substr(std::string(prefix).size()); };
@@ -252,8 +252,6 @@ int main(int argc, char **argv) {
       options.maxDim = uint32_t(std::atoi(value("--dim=").c_str()));
     else if (arg.starts_with("--rows="))
       options.maxRows = uint32_t(std::atoi(value("--rows=").c_str()));
-    else if (arg.starts_with("--words="))
-      wordsFile = value("--words=");
     else if (arg == "--stand-in-teacher")
       teacher = standIn;
     else if (arg.starts_with("--patterns="))
@@ -301,12 +299,6 @@ int main(int argc, char **argv) {
     return 1;
   }
   if (teacher) {
-    std::string error, list = readFile(wordsFile, error).value_or("");
-    for (size_t at = 0; at < list.size();) {
-      size_t end = std::min(list.find('\n', at), list.size());
-      data.teacher.words.push_back(list.substr(at, end - at));
-      at = end + 1;
-    }
     data.teacher.width = EmbeddingFile::kWidth;
     data.teacher.embed = teacher;
   }
