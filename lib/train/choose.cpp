@@ -74,7 +74,8 @@ Outcome chooseThresholds(const Classes &classes, std::span<const Opinion> opinio
 
 uint32_t chooseGuard(const Classes &classes, std::span<const Opinion> embedding,
                      std::span<const Opinion> encoder, std::span<const double> regret,
-                     std::span<const uint32_t> truths, int32_t encoderRootOdds, pack::Guard &out) {
+                     std::span<const uint32_t> truths, int32_t encoderRootOdds, double share,
+                     pack::Guard &out) {
   out = {};
   size_t n = truths.size();
   if (n < kOddsLeast)
@@ -112,7 +113,7 @@ uint32_t chooseGuard(const Classes &classes, std::span<const Opinion> embedding,
     bool right = classes.zone[embedding[i].best] == truths[i];
     lossAt.push_back(lossAt.back() + (lossOf(i, right) + regret[i]) / 2);
   }
-  for (double share = kGuardShare; share > 0.04; share -= 0.05) {
+  for (; share > 0.04; share -= 0.05) {
     size_t taken = 0;
     while (taken < order.size() && (double(rejected + taken) < share * double(n) || taken == 0 ||
                                     order[taken].first == order[taken - 1].first))

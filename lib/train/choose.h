@@ -41,12 +41,17 @@ struct Outcome {
 Outcome chooseThresholds(const Classes &classes, std::span<const Opinion> opinions,
                          std::span<const uint32_t> truths, double alpha, pack::Acceptance &out);
 
-/// The strictest guard that lets stage 2 answer nine in ten of the texts, or fewer (in steps) where
+/// The strictest guard that lets stage 2 answer `share` of the texts, or fewer (in steps) where
 /// that costs more than 0.3 % of the texts: by their labels, and by what stage 3 thinks of stage
 /// 2's answer (`regret`: its probability for its own best class less that for stage 2's), on
 /// average. Stage 3 rejects by `encoderRootOdds`. Returns how many of the texts stage 2 answers.
 uint32_t chooseGuard(const Classes &classes, std::span<const Opinion> embedding,
                      std::span<const Opinion> encoder, std::span<const double> regret,
-                     std::span<const uint32_t> truths, int32_t encoderRootOdds, pack::Guard &out);
+                     std::span<const uint32_t> truths, int32_t encoderRootOdds, double share,
+                     pack::Guard &out);
+
+/// Of the texts, that stage 2 is to answer: in any tree, and where zones are only described, which
+/// stage 2 can hardly know.
+inline constexpr double kGuardShare = 0.92, kGuardShareDescribed = 0.75;
 
 } // namespace semdns::train

@@ -49,7 +49,11 @@ constexpr float kLabelShare = 0.5f; // of a training text's target; the rest is 
 constexpr float kVariationLabelShare = 0.2f; // of a variation's, where it keeps the class
 constexpr float kMoreWeight = 0.5f;          // of a text that only the teacher judges
 constexpr size_t kStudentEpochs = 8;         // with a teacher
-constexpr double kFinishRate = 0.1;          // of the last passes
+// A zone that is only described may take so many of the texts of other zones, all such zones so
+// many.
+constexpr double kTakenShare = 0.005, kTakenShareOfAll = 0.01;
+constexpr size_t kDescribedSample = 2000, kTuneSample = 200;
+constexpr double kFinishRate = 0.1; // of the last passes
 constexpr double kDenseWork = 4e11; // multiplications that training the dense head may take
 
 /// One training text.
@@ -93,6 +97,10 @@ private:
   uint32_t passes(size_t live, size_t least, size_t most) const;
   std::vector<float> weightsWith(bool tune) const;
   void learnDense(std::span<const float> weight);
+  std::vector<uint32_t> describedClasses() const;
+  std::vector<uint32_t> sampleTexts() const;
+  void describeZones();
+  pack::EncoderHead headOver(const Quantised &model);
   void consultTeacher();
   void collectMore();
   void judge();
@@ -128,6 +136,8 @@ private:
   BlockWeights linear_;         ///< lexical classifier
   DenseHead dense_;             ///< the encoder's classifier
   Blend blend_;
+  std::vector<float> denseLift_;    ///< [describedClasses()] bias of the encoder's classifier
+  std::vector<int32_t> headLift_;   ///< and what stage 3's head adds
   double mix_ = 1;                  ///< of stage 2's logits in stage 3, against blend_.dense
   std::vector<float> embeddings_;   ///< [texts_][teacher.width]
   std::vector<float> soft_;         ///< [softRows][classes]
@@ -347,23 +357,6 @@ void Trainer::learnDense(std::span<const float> weight) {
   dense.epochs = uint32_t(std::clamp(kDenseWork / work, 1.0, double(dense.epochs)));
   dense.seed = options_.seed;
   dense.threads = options_.threads;
-  // A zone that is only described has a text or two against thousands: they get the weight of a
-  // small zone's, else the head learns that nobody asks for it.
-  std::vector<float> own(weight.begin(), weight.begin() + ptrdiff_t(texts_.size()));
-  std::vector<double> total(classes), better(classes);
-  double all = 0, zones = 0;
-  for (size_t i = 0; i < texts_.size(); ++i) {
-    total[label_[i]] += double(own[i]);
-    better[label_[i]] += texts_[i].kind != ExampleKind::Pattern ? double(own[i]) : 0;
-  }
-  for (size_t k = 0; k < classes; ++k)
-    if (better[k] > 0) {
-      all += total[k];
-      zones += 1;
-    }
-  for (size_t i = 0; i < texts_.size() && zones > 0; ++i)
-    if (better[label_[i]] == 0)
-      own[i] *= float(std::clamp(0.2 * all / zones / total[label_[i]], 1.0, 50.0));
   DenseHead start;
   if (data_.teacher.head.size() == classes * width) {
     start.width = width;
@@ -371,8 +364,158 @@ void Trainer::learnDense(std::span<const float> weight) {
     start.vectors = data_.teacher.head;
     start.bias.assign(classes, 0);
   }
-  dense_ = trainDense(embeddings_, width, std::span(label_).first(texts_.size()), own, classes,
+  dense_ = trainDense(embeddings_, width, std::span(label_).first(texts_.size()), weight, classes,
                       dense, start.classes ? &start : nullptr);
+  describeZones();
+}
+
+/// Classes that have pseudo-texts alone (a description, keywords), where others have better. A
+/// classifier would only learn that nobody asks for them: a text or two against thousands.
+std::vector<uint32_t> Trainer::describedClasses() const {
+  std::vector<uint8_t> better(classZone_.size());
+  for (const Text &text : texts_)
+    if (text.kind != ExampleKind::Pattern)
+      better[text.group] = 1;
+  std::vector<uint32_t> out;
+  for (uint32_t k = 0; k < better.size(); ++k)
+    if (!better[k])
+      out.push_back(k);
+  if (out.size() == better.size())
+    out.clear();
+  return out;
+}
+
+/// Up to 2000 texts that are no pseudo-texts, spread evenly: of the Tune part, where it has enough.
+std::vector<uint32_t> Trainer::sampleTexts() const {
+  std::vector<uint32_t> rows, tune;
+  for (uint32_t i = 0; i < texts_.size(); ++i)
+    if (texts_[i].kind != ExampleKind::Pattern) {
+      rows.push_back(i);
+      if (texts_[i].tune)
+        tune.push_back(i);
+    }
+  if (tune.size() >= kTuneSample)
+    rows = std::move(tune);
+  size_t most = std::min(rows.size(), kDescribedSample);
+  for (size_t i = 0; i < most; ++i)
+    rows[i] = rows[i * rows.size() / most];
+  rows.resize(most);
+  return rows;
+}
+
+/// What a described zone's score may gain: as much as takes hardly any text from the other zones.
+/// `margins`: its score less the best of the others', by text.
+template <typename T> T liftOf(std::vector<T> margins, size_t zones) {
+  double share = std::min(kTakenShare, kTakenShareOfAll / double(zones));
+  size_t rank = size_t(double(margins.size() - 1) * (1 - share));
+  std::nth_element(margins.begin(), margins.begin() + ptrdiff_t(rank), margins.end());
+  return -margins[rank];
+}
+
+/// Gives described zones the direction of their texts' mean embedding, as long as the other
+/// classes' vectors are.
+void Trainer::describeZones() {
+  std::vector<uint32_t> described = describedClasses();
+  if (described.empty())
+    return;
+  size_t classes = classZone_.size(), width = dense_.width;
+  std::vector<double> all(width), square(classes);
+  double length = 0, texts = 0;
+  for (size_t i = 0; i < texts_.size(); ++i)
+    if (texts_[i].kind != ExampleKind::Pattern) {
+      texts += 1;
+      for (size_t w = 0; w < width; ++w)
+        all[w] += double(embeddings_[i * width + w]);
+    }
+  std::vector<uint8_t> isDescribed(classes);
+  for (uint32_t k : described)
+    isDescribed[k] = 1;
+  for (size_t k = 0; k < classes; ++k) {
+    for (size_t w = 0; w < width; ++w)
+      square[k] += double(dense_.vectors[k * width + w]) * double(dense_.vectors[k * width + w]);
+    length += isDescribed[k] ? 0 : std::sqrt(square[k]) / double(classes - described.size());
+  }
+  for (uint32_t k : described) {
+    std::vector<double> mean(width);
+    double count = 0, own = 0;
+    for (size_t i = 0; i < texts_.size(); ++i)
+      if (label_[i] == k) {
+        count += 1;
+        for (size_t w = 0; w < width; ++w)
+          mean[w] += double(embeddings_[i * width + w]);
+      }
+    for (size_t w = 0; w < width; ++w) {
+      mean[w] = mean[w] / count - all[w] / texts;
+      own += mean[w] * mean[w];
+    }
+    double scale = own > 0 ? length / std::sqrt(own) : 0;
+    for (size_t w = 0; w < width; ++w)
+      dense_.vectors[k * width + w] = float(mean[w] * scale);
+    dense_.bias[k] = 0;
+  }
+  if (!denseLift_.empty()) { // chosen on texts that are now trained on
+    for (size_t d = 0; d < described.size(); ++d)
+      dense_.bias[described[d]] = denseLift_[d];
+    return;
+  }
+  std::vector<uint32_t> rows = sampleTexts();
+  std::vector<float> own;
+  for (uint32_t i : rows)
+    own.insert(own.end(), &embeddings_[i * width], &embeddings_[i * width] + width);
+  std::vector<float> scores = scoreDense(dense_, own, options_.threads);
+  std::vector<std::vector<float>> margins(described.size());
+  for (size_t n = 0; n < rows.size(); ++n) {
+    const float *z = &scores[n * classes];
+    float top = -1e30f;
+    for (size_t k = 0; k < classes; ++k)
+      top = isDescribed[k] ? top : std::max(top, z[k]);
+    for (size_t d = 0; d < described.size(); ++d)
+      margins[d].push_back(z[described[d]] - top);
+  }
+  for (size_t d = 0; d < described.size(); ++d) {
+    denseLift_.push_back(liftOf(margins[d], described.size()));
+    dense_.bias[described[d]] = denseLift_[d];
+  }
+}
+
+/// Stage 3's head from the classifier and what was chosen, without acceptance data.
+pack::EncoderHead Trainer::headOver(const Quantised &model) {
+  pack::EncoderHead head = quantiseHead(dense_, blend_.dense, mix_);
+  std::vector<uint32_t> described = describedClasses();
+  if (described.empty())
+    return head;
+  if (!headLift_.empty()) {
+    for (size_t d = 0; d < described.size(); ++d)
+      head.bias[described[d]] += headLift_[d];
+    return head;
+  }
+  // Stage 2 knows little of these zones; what its logits cost them is made good here.
+  std::vector<uint32_t> rows = sampleTexts();
+  std::vector<std::vector<int32_t>> logits(rows.size());
+  uint32_t gain = gainOf(model);
+  size_t width = head.width;
+  parallelFor(rows.size(), options_.threads, [&](size_t n) {
+    Pooled pooled = scoreInteger(model.model, model.rowOf, counts_[rows[n]]);
+    logits[n] = headLogits(head, codeEmbedding({&embeddings_[rows[n] * width], width}),
+                           relativeLogits(pooled, gain));
+  });
+  std::vector<std::vector<int32_t>> margins(described.size());
+  for (const std::vector<int32_t> &x : logits) {
+    int32_t top = INT32_MIN;
+    for (uint32_t k = 0, d = 0; k < x.size(); ++k) {
+      if (d < described.size() && described[d] == k)
+        ++d;
+      else
+        top = std::max(top, x[k]);
+    }
+    for (size_t d = 0; d < described.size(); ++d)
+      margins[d].push_back(x[described[d]] - top);
+  }
+  for (size_t d = 0; d < described.size(); ++d) {
+    headLift_.push_back(liftOf(margins[d], described.size()));
+    head.bias[described[d]] += headLift_[d];
+  }
+  return head;
 }
 
 void Trainer::consultTeacher() {
@@ -642,7 +785,7 @@ void Trainer::chooseStage3(const Quantised &model, std::span<const Held> held,
   size_t best = size_t(std::min_element(loss.begin(), loss.end()) - loss.begin());
   blend_.dense = kDense[best / std::size(kMix)];
   mix_ = kMix[best % std::size(kMix)];
-  out.head = quantiseHead(dense_, blend_.dense, mix_);
+  out.head = headOver(model);
   out.head.acceptance.threshold = out.acceptance.threshold;
 
   std::vector<Opinion> embedding, encoder;
@@ -665,8 +808,9 @@ void Trainer::chooseStage3(const Quantised &model, std::span<const Held> held,
     right += h.text->zone != 0 && encoder.back().best == h.text->group;
   }
   chooseThresholds(classes, encoder, truths, options_.alpha, out.head.acceptance);
-  uint32_t guarded = chooseGuard(classes, embedding, encoder, regret, truths,
-                                 out.head.acceptance.rootOdds, out.guard);
+  uint32_t guarded =
+      chooseGuard(classes, embedding, encoder, regret, truths, out.head.acceptance.rootOdds,
+                  describedClasses().empty() ? kGuardShare : kGuardShareDescribed, out.guard);
   if (report_) {
     report_->headCorrect = right;
     report_->guarded = guarded;
@@ -796,14 +940,14 @@ pack::RoutingModel Trainer::run() {
     if (inScope >= kCalibrateLeast) {
       chooseStage2(model, held, out);
     } else if (hasTeacher()) {
-      out.head = quantiseHead(dense_, blend_.dense, mix_);
+      out.head = headOver(model);
       out.head.acceptance = out.acceptance;
     }
     if (!held.empty()) {
       finish();
       model = quantised();
       if (hasTeacher()) {
-        pack::EncoderHead head = quantiseHead(dense_, blend_.dense, mix_);
+        pack::EncoderHead head = headOver(model);
         head.acceptance = std::move(out.head.acceptance);
         out.head = std::move(head);
       }

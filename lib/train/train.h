@@ -85,11 +85,11 @@ void splitExamples(TrainingData &data, uint64_t seed, bool calibrate);
 struct TrainOptions {
   unsigned threads = 1; ///< changes the time, never the result
   uint64_t seed = 1;
-  double alpha = 0.05;         ///< misroute rate that the thresholds aim at on the held-out slice
-  uint32_t maxDim = 128;       ///< upper bound of the embedding's dimension, a multiple of 16
-  uint32_t maxRows = 0;        ///< upper bound of the embedding's rows; 0: what fits into 5 MB
-  bool mineKeywords = true;    ///< look for stage 1 terms in the labelled examples
-  uint32_t variations = 60000; ///< variations of the examples for the teacher to judge, at most
+  double alpha = 0.05;      ///< misroute rate that the thresholds aim at on the held-out slice
+  uint32_t maxDim = 128;    ///< upper bound of the embedding's dimension, a multiple of 16
+  uint32_t maxRows = 0;     ///< upper bound of the embedding's rows; 0: what fits into 5 MB
+  bool mineKeywords = true; ///< look for stage 1 terms in the labelled examples
+  uint32_t variations = 60000;  ///< variations of the examples for the teacher to judge, at most
 };
 
 /// What the held-out slice said, for reports and META. All zero when there was too little data.
@@ -100,7 +100,7 @@ struct TrainReport {
   uint32_t answered = 0, misrouted = 0; ///< of those: answered below the root; answered wrongly
   uint32_t keywordAnswered = 0, keywordWrong = 0; ///< of all held-out texts: stage 1 alone
   uint32_t rows = 0, dim = 0, classes = 0, terms = 0;
-  uint32_t variations = 0, unlabelled = 0;      ///< texts that the teacher alone judged
+  uint32_t variations = 60000, unlabelled = 0;      ///< texts that the teacher alone judged
   uint32_t teacherCorrect = 0, headCorrect = 0; ///< of inScope: the teacher's, stage 3's best class
   uint32_t guarded = 0;                         ///< of heldOut: stage 2 answers by itself
 };
