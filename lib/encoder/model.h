@@ -1,5 +1,5 @@
-/// \file A sentence encoder of the BERT family as imported: shape, float weights, tokeniser. Nothing
-/// here is specific to one model: everything comes from the folder's files.
+/// \file A sentence encoder of the BERT family as imported: shape, float weights, tokeniser.
+/// Nothing here is specific to one model: everything comes from the folder's files.
 #pragma once
 
 #include <cstdint>
@@ -57,7 +57,7 @@ struct TokeniserSpec {
   std::vector<std::string> pieces; ///< [vocabulary] by id
   std::string continuation = "##";
   uint32_t unknown = 0, cls = 0, sep = 0, pad = 0; ///< ids
-  uint32_t maxWordChars = 100; ///< longer words are [UNK]
+  uint32_t maxWordChars = 100;                     ///< longer words are [UNK]
   bool cleanText = true, lowercase = true, stripAccents = true, splitChinese = true;
 };
 
