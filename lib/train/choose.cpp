@@ -11,7 +11,6 @@ constexpr uint32_t kLowestThreshold = 32768; // Q16: an answer is right more lik
 constexpr double kRejectedShare = 0.005;     // of in-scope texts, that may go to the root
 constexpr size_t kOddsLeast = 30;            // texts on either side needed to choose odds on
 constexpr double kGuardLoss = 0.003;         // of the texts
-constexpr double kGuardShare = 0.905;        // of the texts, that stage 2 is to answer
 constexpr double kDoubtedShare = 0.03;    // of in-scope texts, too near to the root's for stage 2
 constexpr double kSurelyRejected = 0.002; // of in-scope texts, that stage 2 may reject
 

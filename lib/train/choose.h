@@ -52,6 +52,6 @@ uint32_t chooseGuard(const Classes &classes, std::span<const Opinion> embedding,
 
 /// Of the texts, that stage 2 is to answer: in any tree, and where zones are only described, which
 /// stage 2 can hardly know.
-inline constexpr double kGuardShare = 0.92, kGuardShareDescribed = 0.75;
+inline constexpr double kGuardShare = 0.905, kGuardShareDescribed = 0.75;
 
 } // namespace semdns::train

@@ -353,6 +353,32 @@ TEST(Train, SameModelWithATeacher) {
   }
 }
 
+TEST(Train, DescribedZonesAreKnownThroughTheEncoder) {
+  TrainingData data = madeUp();
+  data.zones.push_back({0, 1, 42, "described."});
+  data.zones[0].subtreeEnd = 42;
+  data.examples.push_back({"translate sentences between languages", 41, ExampleKind::Pattern});
+  data.teacher.width = 32;
+  data.teacher.embed = standInEmbeddings;
+  Diagnostics diags;
+  TrainOptions options;
+  options.variations = 500;
+  TrainReport report;
+  pack::RoutingModel model = train::train(data, options, textSection(), diags, &report);
+  expectWellFormed(model, 42);
+  ASSERT_EQ(model.classZone.size(), 41u);
+  std::vector<int32_t> silent(41); // stage 2 has no opinion
+  uint32_t found = 0;
+  for (const char *text : {"translate languages", "translate these sentences",
+                           "between languages translate please", "which languages translate"}) {
+    std::vector<float> e = standInEmbeddings(std::vector<std::string>{text});
+    std::vector<int32_t> x = headLogits(model.head, codeEmbedding(e), silent);
+    found += std::max_element(x.begin(), x.end()) - x.begin() == 40;
+  }
+  EXPECT_GE(found, 3u);
+  EXPECT_GT(report.headCorrect, report.inScope / 2);
+}
+
 TEST(Train, CalibratePartIsNotRead) {
   TrainingData data = madeUp();
   splitExamples(data, 1, true);
