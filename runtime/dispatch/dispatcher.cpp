@@ -107,7 +107,7 @@ bool shapeOf(const semdns_dispatcher_options *options, Shape &out) {
   };
   out.seed = options->seed;
   const bool good = take(options->max_tickets, 1u << 20, out.tickets) &&
-                    take(options->max_endpoints, 1024, out.endpoints) &&
+                    take(options->max_endpoints, kMaxEndpoints, out.endpoints) &&
                     take(options->max_blocks, 1u << 24, out.blocks) &&
                     take(options->max_scopes, 1u << 20, out.scopes) &&
                     take(options->lanes, kMaxLanes, out.lanes);
@@ -425,7 +425,7 @@ bool pickAt(semdns_dispatcher &d, Lane &lane, Ticket &t, uint32_t level, bool re
             uint64_t now, Search &search) {
   const ZoneView &view = viewAt(t, level);
   const Settings &settings = d.config.settings;
-  uint16_t held[1024];
+  uint16_t held[kMaxEndpoints];
   uint32_t tried[SEMDNS_TRIES_MAX];
   countBlocks(d, t, held);
   Request request = requestOf(d, lane, t, now, held, tried);
@@ -1193,7 +1193,7 @@ semdns_status semdns_query_explain(semdns_dispatcher *d, uint64_t ticket, uint64
   findRules(*d, t);
   const Rules rules = rulesAt(*d, t, t.level);
   const ZoneView &view = viewAt(t, t.level);
-  uint16_t held[1024];
+  uint16_t held[kMaxEndpoints];
   uint32_t tried[SEMDNS_TRIES_MAX];
   countBlocks(*d, t, held);
   const uint64_t sequence = found.lane->sequence; // looking draws no lots

@@ -127,6 +127,7 @@ uint32_t addEndpoint(Pool &pool, const char *id, size_t idSize, const char *engi
     e.region = region;
     e.weight = weight;
     e.capacity = capacity;
+    e.inverse = (uint64_t(1) << 40) / (uint64_t(capacity) * weight);
     e.configured = configured;
     return slot;
   }
@@ -146,6 +147,7 @@ uint32_t addEndpoint(Pool &pool, const char *id, size_t idSize, const char *engi
   e.region = region;
   e.weight = weight;
   e.capacity = capacity;
+  e.inverse = (uint64_t(1) << 40) / (uint64_t(capacity) * weight);
   e.configured = configured;
   e.draining = false;
   e.state = SEMDNS_ENDPOINT_UP;

@@ -13,6 +13,7 @@
 namespace semdns::dispatch {
 
 constexpr uint32_t kMaxEngines = 256;
+constexpr uint32_t kMaxEndpoints = 1024;
 constexpr uint32_t kMaxRegions = 32;
 constexpr uint32_t kNobody = 0xffffffffu;
 constexpr uint64_t kSecond = 1000000000u;
@@ -49,6 +50,7 @@ struct Endpoint {
   char id[SEMDNS_ID_MAX];
   uint64_t hash; ///< of id
   uint32_t engine, region, weight, capacity;
+  uint64_t inverse; ///< 2^40 / (capacity * weight): selection divides by it for every candidate
   uint32_t next;
   uint32_t generation; ///< of the slot: odd while in use
   bool configured;     ///< came by configuration, so that the next one may drop it
