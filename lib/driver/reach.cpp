@@ -63,7 +63,7 @@ std::vector<std::string> candidates(const spec::ZoneTree &tree, uint32_t zone,
 }
 
 /// Proofs need the sections in aligned memory.
-std::vector<std::string> proofsOf(std::string_view bytes) {
+std::vector<pack::Unreachable> proofsOf(std::string_view bytes) {
   std::unique_ptr<void, void (*)(void *)> memory(
       std::aligned_alloc(64, (bytes.size() + 63) / 64 * 64), std::free);
   std::memcpy(memory.get(), bytes.data(), bytes.size());
@@ -89,7 +89,7 @@ Reach checkReach(std::string_view artifact, const spec::Input &input, Diagnostic
     resolver = Resolver(opened, error);
   if (resolver)
     scratch = Scratch(resolver, error);
-  const std::vector<std::string> proofs = proofsOf(artifact);
+  const std::vector<pack::Unreachable> proofs = proofsOf(artifact);
   const auto &zones = input.tree.zones;
   if (!scratch || proofs.size() != zones.size())
     return reach;
@@ -98,11 +98,11 @@ Reach checkReach(std::string_view artifact, const spec::Input &input, Diagnostic
   std::vector<uint32_t> open;
   for (uint32_t zone = 1; zone < zones.size(); ++zone) {
     ++reach.zones;
-    if (!proofs[zone].empty()) {
+    if (const pack::Unreachable &proof = proofs[zone]; !proof.why.empty()) {
       ++reach.proved;
-      if (proofs[zone].rfind("neither", 0) != 0) // that the dialect has said
+      if (proof.why.rfind("neither", 0) != 0 && !proof.between) // the dialect has said the first
         diags.warning(zones[zone].where,
-                      "zone '" + zones[zone].name + "' is never answered: " + proofs[zone]);
+                      "zone '" + zones[zone].name + "' is never answered: " + proof.why);
       continue;
     }
     bool found = false;
@@ -113,7 +113,8 @@ Reach checkReach(std::string_view artifact, const spec::Input &input, Diagnostic
         break;
     }
     reach.reached += found;
-    if (!found)
+    // Where a climb never ends is worth a line in the facts, not a warning.
+    if (!found && (zones[zone].exampleCount || !zones[zone].keywords.empty()))
       open.push_back(zone);
   }
   if (!open.empty()) {

@@ -18,9 +18,9 @@ struct Reach {
 
 /// Looks for a witness of each zone of `artifact` among the texts at hand: its examples, keywords
 /// and label; for inner zones those of two zones below it, one behind the other. At most 64 texts a
-/// zone, through the whole cascade. Warns about each zone that no text can reach, with the proof,
-/// and once about those for which neither was found. Deterministic. An artifact that does not open
-/// gives an empty result.
+/// zone, through the whole cascade. Warns about each zone with something of its own that no text
+/// can reach, with the proof, and once about those for which neither was found. Deterministic. An
+/// artifact that does not open gives an empty result.
 Reach checkReach(std::string_view artifact, const spec::Input &input, Diagnostics &diags);
 
 } // namespace semdns::driver

@@ -63,33 +63,43 @@ public:
       hasTerm_[c_.keywords.terms[i].zone] = true;
   }
 
-  std::vector<std::string> run() {
+  std::vector<Unreachable> run() {
     std::vector<Stage> stages;
     if (c_.centroids.header->class_count) {
       stages.push_back(embeddingStage(c_));
       if (c_.hasEncoder)
         stages.push_back(encoderStage(c_, stages[0]));
     }
-    std::vector<std::string> proofs(zones_.header->zone_count);
-    for (uint32_t zone = 1; zone < zones_.header->zone_count; ++zone) {
+    const uint32_t count = zones_.header->zone_count;
+    std::vector<std::vector<bool>> visited;
+    for (const Stage &stage : stages)
+      visited.push_back(visitedBy(stage));
+    std::vector<Unreachable> proofs(count);
+    for (uint32_t zone = 1; zone < count; ++zone) {
       if (hasTerm_[zone] && c_.keywords.header->accept_votes != SEMDNS_NEVER)
         continue;
       const semdns_zone &z = zones_.zones[zone];
+      Unreachable &proof = proofs[zone];
       if (z.class_begin == z.class_end) {
-        proofs[zone] = hasTerm_[zone]
-                           ? "it has keywords alone, and stage 1 never answers"
-                           : "neither it nor a zone below it has examples, and it has no keywords";
+        proof.why = hasTerm_[zone]
+                        ? "it has keywords alone, and stage 1 never answers"
+                        : "neither it nor a zone below it has examples, and it has no keywords";
         continue;
       }
-      bool possible = false;
-      for (const Stage &stage : stages) {
-        const std::string why = impossible(zone, stage);
-        possible |= why.empty();
-        if (proofs[zone].empty())
-          proofs[zone] = why;
+      // The guard lets stage 2's best zone answer whatever thresholds say.
+      if (c_.hasEncoder && c_.acceptance.header->guard_confidence < SEMDNS_GUARD_NEVER &&
+          alive(zone, stages[0]))
+        continue;
+      proof.between = z.own_class == SEMDNS_NONE && !hasTerm_[zone];
+      for (size_t i = 0; i < stages.size(); ++i) {
+        const std::string why = impossible(zone, stages[i], visited[i]);
+        if (why.empty()) {
+          proof = {};
+          break;
+        }
+        if (proof.why.empty())
+          proof.why = why;
       }
-      if (possible)
-        proofs[zone].clear();
     }
     return proofs;
   }
@@ -100,17 +110,37 @@ private:
     return name.append(zones_.name(zone)) + "'";
   }
 
-  std::string impossible(uint32_t zone, const Stage &stage) const {
+  bool alive(uint32_t zone, const Stage &stage) const {
+    const uint32_t own = zones_.zones[zone].own_class;
+    return own != SEMDNS_NONE && stage.beatenBy[own] < 0;
+  }
+
+  /// The zones that a climb may come by: those of best guesses, and the parents of zones that may
+  /// not be sure enough.
+  std::vector<bool> visitedBy(const Stage &stage) const {
+    std::vector<bool> visited(zones_.header->zone_count, false);
+    for (uint32_t zone = zones_.header->zone_count; zone-- > 1;) { // children before parents
+      if (alive(zone, stage))
+        visited[zone] = true;
+      if (visited[zone] && stage.threshold[zone] > 0)
+        visited[zones_.zones[zone].parent] = true;
+    }
+    return visited;
+  }
+
+  std::string impossible(uint32_t zone, const Stage &stage,
+                         const std::vector<bool> &visited) const {
     const semdns_zone &z = zones_.zones[zone];
     if (stage.threshold[zone] == SEMDNS_NONE)
       return "its threshold says never";
-    bool alive = false;
-    for (uint32_t k = z.class_begin; k < z.class_end; ++k)
-      alive |= stage.beatenBy[k] < 0;
-    if (!alive)
+    if (!visited[zone]) {
+      for (uint32_t k = z.class_begin; k < z.class_end; ++k)
+        if (stage.beatenBy[k] < 0)
+          return "the zones below it are sure enough at any confidence";
       return "its classes have the same vectors as others, such as that of " +
              nameOf(c_.acceptance.classZone[stage.beatenBy[z.class_begin]]);
-    if (z.own_class != SEMDNS_NONE)
+    }
+    if (alive(zone, stage))
       return {};
     // A climb comes from a child. With the same classes it has the same confidence.
     for (uint32_t child = zone + 1; child < z.subtree_end;
@@ -130,7 +160,7 @@ private:
 
 } // namespace
 
-std::vector<std::string> unreachableZones(const artifact::Contents &contents) {
+std::vector<Unreachable> unreachableZones(const artifact::Contents &contents) {
   return Prover(contents).run();
 }
 
