@@ -35,7 +35,7 @@ struct Outcome {
   uint32_t inScope = 0, answered = 0, misrouted = 0;
 };
 
-/// `truths`: the texts' zones. Sets rootOdds so that 1.5 % of the in-scope texts fall below (never,
+/// `truths`: the texts' zones. Sets rootOdds so that 0.5 % of the in-scope texts fall below (never,
 /// where the root has no class or there are too few texts), and one threshold for all zones: the
 /// lowest of at least one half for which no more than `alpha` of the in-scope texts are misrouted.
 Outcome chooseThresholds(const Classes &classes, std::span<const Opinion> opinions,

@@ -1,11 +1,12 @@
-/// \file The trainer of stages 1 and 2: labelled texts, corpus snippets and keywords in, the
-/// routing model in its final integer form out.
+/// \file The trainer of all stages' models: labelled texts, corpus snippets, keywords and an
+/// encoder's embeddings in, the routing model in its final integer form out.
 ///
 /// Method (docs/architecture.md, "Training"): weighted words, word pairs and character trigrams; a
 /// multinomial logistic regression; a low-rank factorisation of its weights into feature rows and
-/// class vectors; joint training of both with random features left out; pruning and int8
-/// quantisation. A seeded held-out slice sets the confidence's sharpness, the zones' thresholds and
-/// whether stage 1 may answer; then everything is trained again on all examples.
+/// class vectors; joint training of both with random features left out, on labels or on what the
+/// encoder's classifier thinks of the texts and of variations of them; pruning and int8
+/// quantisation. The Tune part sets the confidences' sharpness, first thresholds, stage 3's mix,
+/// the guard between stages 2 and 3, and whether stage 1 may answer.
 ///
 /// Deterministic: the same data, options and TEXT table give the same model for any thread count
 /// and host (elementwise float arithmetic in a fixed order, no libm transcendental).
@@ -77,19 +78,21 @@ struct TrainingData {
   Teacher teacher;
 };
 
-/// Marks Labelled (and Snippet) examples Tune or Calibrate by seed: of each zone's rows, so that
-/// every zone with few rows keeps them for training; rows whose words occur in another part stay
-/// together. `calibrate` false: the user brings `--calibration=F`, only Tune is cut.
+/// Marks Labelled examples Calibrate (a tenth, at most 750; none below 200 rows) or Tune (7 to 15
+/// %, at most 750) by seed; Snippets are marked Tune where a zone has no labelled rows. Every zone
+/// keeps four rows for training, and rows that share 70 % of their words are in one part. train()
+/// cuts Tune itself from examples that nobody marked. `calibrate` false: the user brings
+/// `--calibration=F`, only Tune is cut.
 void splitExamples(TrainingData &data, uint64_t seed, bool calibrate);
 
 struct TrainOptions {
   unsigned threads = 1; ///< changes the time, never the result
   uint64_t seed = 1;
-  double alpha = 0.05;      ///< misroute rate that the thresholds aim at on the held-out slice
-  uint32_t maxDim = 128;    ///< upper bound of the embedding's dimension, a multiple of 16
-  uint32_t maxRows = 0;     ///< upper bound of the embedding's rows; 0: what fits into 5 MB
-  bool mineKeywords = true; ///< look for stage 1 terms in the labelled examples
-  uint32_t variations = 60000;  ///< variations of the examples for the teacher to judge, at most
+  double alpha = 0.05;         ///< misroute rate that the thresholds aim at on the held-out slice
+  uint32_t maxDim = 128;       ///< upper bound of the embedding's dimension, a multiple of 16
+  uint32_t maxRows = 0;        ///< upper bound of the embedding's rows; 0: what fits into 5 MB
+  bool mineKeywords = true;    ///< look for stage 1 terms in the labelled examples
+  uint32_t variations = 60000; ///< variations of the examples for the teacher to judge, at most
 };
 
 /// What the held-out slice said, for reports and META. All zero when there was too little data.
@@ -100,7 +103,7 @@ struct TrainReport {
   uint32_t answered = 0, misrouted = 0; ///< of those: answered below the root; answered wrongly
   uint32_t keywordAnswered = 0, keywordWrong = 0; ///< of all held-out texts: stage 1 alone
   uint32_t rows = 0, dim = 0, classes = 0, terms = 0;
-  uint32_t variations = 60000, unlabelled = 0;      ///< texts that the teacher alone judged
+  uint32_t variations = 0, unlabelled = 0;      ///< texts that the teacher alone judged
   uint32_t teacherCorrect = 0, headCorrect = 0; ///< of inScope: the teacher's, stage 3's best class
   uint32_t guarded = 0;                         ///< of heldOut: stage 2 answers by itself
 };
