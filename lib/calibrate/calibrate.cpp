@@ -138,8 +138,10 @@ private:
 /// The zones whose queries get a promise of their own: those below the first zone that branches.
 /// Zones with too few rows to prove anything share a group, the last.
 struct Groups {
-  std::vector<uint32_t> of;                 ///< [zones]
-  std::vector<std::vector<uint32_t>> zones; ///< [groups]
+  std::vector<uint32_t> of;                         ///< [zones]
+  std::vector<std::vector<uint32_t>> zones;         ///< [groups]
+  std::vector<std::pair<uint32_t, uint64_t>> small; ///< zones of the last group, their rows
+  uint64_t least = 0;                               ///< rows that a zone needs to stand alone
 };
 
 uint32_t branchingZone(const Tree &tree) {
@@ -163,8 +165,9 @@ Groups groupsOf(const Tree &tree, const Rules &rules, std::span<const Sample> sa
       ++rows[replay(sample.evidence, rules, stages).best];
   // Which zones stand alone depends on the rows' best guesses only, not on whether they are right,
   // so that the tests stay valid given the grouping.
+  // A quarter of alpha in misroutes is what a zone may be hoped to have.
   const uint64_t least =
-      rowsNeeded(alpha / 2, alpha, delta / double(std::max<size_t>(zones.size(), 1)));
+      rowsNeeded(alpha / 4, alpha, delta / double(std::max<size_t>(zones.size(), 1)));
   std::vector<uint32_t> small;
   groups.of.assign(tree.size(), 0);
   for (uint32_t zone : zones) {
@@ -173,6 +176,7 @@ Groups groupsOf(const Tree &tree, const Rules &rules, std::span<const Sample> sa
       have += rows[z];
     if (least == 0 || have < least) {
       small.push_back(zone);
+      groups.small.emplace_back(zone, have);
       continue;
     }
     for (uint32_t z = zone; z < tree.subtreeEnd[zone]; ++z)
@@ -185,6 +189,7 @@ Groups groupsOf(const Tree &tree, const Rules &rules, std::span<const Sample> sa
     for (uint32_t z = zone; z < tree.subtreeEnd[zone]; ++z)
       groups.of[z] = uint32_t(groups.zones.size());
   groups.zones.push_back(small);
+  groups.least = least;
   return groups;
 }
 
@@ -265,6 +270,8 @@ private:
     const Rules base = rulesOfPoint(kClimb); // always climb, but for what the guard lets through
     const Groups groups =
         groupsOf(tree_, base, calibration_, mask(cascade), options_.alpha, options_.delta);
+    small_ = groups.small;
+    least_ = groups.least;
     const uint32_t count = uint32_t(groups.zones.size());
     const Run run(tree_, calibration_, mask(cascade));
     std::vector<std::vector<Count>> counts(count);
@@ -379,6 +386,18 @@ private:
                            "; its queries climb to the root",
                        more(group.promise));
       }
+    for (size_t i = 0; i < small_.size() && i < kNamedZones; ++i)
+      diags_.warning(
+          where(small_[i].first),
+          "'" + tree_.name[small_[i].first] + "' has " + std::to_string(small_[i].second) +
+              " calibration rows, too few for a promise of its own: it shares one with " +
+              std::to_string(small_.size() - 1) + " other such zones",
+          "it takes " + std::to_string(least_) + ", that is " +
+              std::to_string(least_ - small_[i].second) + " more");
+    if (small_.size() > kNamedZones)
+      diags_.warning(options_.source, std::to_string(small_.size() - kNamedZones) +
+                                          " more zones have too few calibration rows for a promise "
+                                          "of their own");
     reportZones();
   }
 
@@ -480,6 +499,8 @@ private:
   const Options &options_;
   Diagnostics &diags_;
   Result result_;
+  std::vector<std::pair<uint32_t, uint64_t>> small_; ///< zones that share a promise; their rows
+  uint64_t least_ = 0;                               ///< rows that would give them one each
 };
 
 } // namespace
