@@ -173,9 +173,18 @@ def python_of_peers():
     return python
 
 
-def save(results):
+def load():
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {"sets": {}}
+
+
+def save(name, kind, found):
+    """Adds to the file as it is now: runs for other sets may be under way."""
+    results = load()
+    results["sets"].setdefault(name, {}).setdefault(kind, {}).update(found)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    whole = RESULTS.with_suffix(f".{os.getpid()}")
+    whole.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    whole.replace(RESULTS)
 
 
 def cell(value):
@@ -351,22 +360,18 @@ def main():
         if not encoder:
             say("no encoder: variants frozen and tuned, and the peers that need it, are skipped")
             variants = [v for v in variants if v == "plain"]
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"sets": {}}
     python = python_of_peers() if a.peers == "yes" and encoder else None
     for name in names:
-        entry = results["sets"].setdefault(name, {})
         for variant in variants:
             begin = time.monotonic()
             measured = measure(name, variant, encoder, a.jobs, a.cache)
             if measured:
-                entry.setdefault("variants", {})[variant] = measured
-                save(results)
+                save(name, "variants", {variant: measured})
                 say(f"{name} {variant}: best {cell(measured['full']['best'])} ({time.monotonic() - begin:.0f} s)")
         if a.peers == "yes":
-            peers = entry.setdefault("peers", {})
             found = fasttext(name)
             if found:
-                peers["fasttext"] = found
+                save(name, "peers", {"fasttext": found})
             if python:
                 train, test = files_of(name)
                 command = [python, ROOT / "test/perf/quality_peers.py", train, test, f"--encoder={encoder}",
@@ -375,8 +380,8 @@ def main():
                     command.append(f"--root-label={SETS[name][2]}")
                 said = run(command, may_fail=True)
                 if said:
-                    peers.update(json.loads(said))
-            save(results)
+                    save(name, "peers", json.loads(said))
+    results = load()
     print(best_table(results), point_table(results), cascade_table(results), "Goals not reached:\n" + misses(results), sep="\n\n")
     if a.docs:
         write_docs(results)
