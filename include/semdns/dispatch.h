@@ -133,7 +133,8 @@ typedef struct semdns_dispatch_query {
   uint32_t tokens;           /* of the prompt; 0: estimated from its length */
   uint32_t output_tokens;    /* expected; 0 = 256 */
   uint32_t block_count;      /* blocks[], of the prompt from its start; beyond SEMDNS_BLOCKS_MAX unread */
-  const uint64_t *blocks;    /* each names its prefix up to there (a chained hash) */
+  const uint64_t *blocks;    /* each names its prefix up to there (a chained hash);
+                                lives until semdns_query_end */
   uint64_t session;          /* affinity; 0 = none */
   const char *region;        /* the caller's; null = none: no geography */
   const char *regions;       /* allowed, comma-separated; null = all. A hard limit */

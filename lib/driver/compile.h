@@ -21,11 +21,11 @@ struct KernelSection {
 struct CompileOptions {
   std::string name;
   uint64_t serial = 1;
-  uint32_t layout = 1;              ///< CENT's
-  uint32_t bucketCount = 1;         ///< TOKV's
+  uint32_t layout = 1;                         ///< CENT's
+  uint32_t bucketCount = 1;                    ///< TOKV's
   const semdns_encm_header *encoder = nullptr; ///< of ENCM, where there is one; not owned
-  std::vector<std::string> targets; ///< as checkTargets accepted them
-  std::vector<std::string> cubins;  ///< "sm_90"
+  std::vector<std::string> targets;            ///< as checkTargets accepted them
+  std::vector<std::string> cubins;             ///< "sm_90"
   std::string stopAfter; ///< zone, route, lowered, llvm: print that IR on stdout and stop
   std::function<void(const std::string &phase, const std::string &text)> dump; ///< may be empty
   std::function<void(const std::string &phase, double seconds)> timing;        ///< may be empty

@@ -393,8 +393,8 @@ struct Parser {
 
   bool distance() {
     Word a, b, value;
-    uint32_t x, y;
-    uint64_t ns;
+    uint32_t x = 0, y = 0;
+    uint64_t ns = 0;
     if (!need(a, "a region") || !region(a, x) || !need(b, "a region") || !region(b, y) ||
         !need(value, "a time") || !duration(value, 0, ns))
       return false;
@@ -458,7 +458,7 @@ uint32_t internRegion(Regions &regions, const char *name, size_t size) {
 }
 
 void clearConfig(Config &config) {
-  memset(&config, 0, sizeof config);
+  memset(static_cast<void *>(&config), 0, sizeof config); // too large for a value on the stack
   config.settings = Settings();
   config.regions.count = 1;
   for (uint32_t i = 0; i < kMaxRegions; ++i)

@@ -657,7 +657,7 @@ semdns_status semdns_scratch_init(semdns_resolver *resolver, void *memory, size_
   if (size < kHandleSize)
     return fail(error, SEMDNS_ERROR_SCRATCH, "memory is smaller than info.scratch_size");
   auto *scratch = static_cast<semdns_scratch *>(memory);
-  memset(scratch, 0, sizeof *scratch);
+  *scratch = {};
   scratch->resolver = resolver;
   scratch->work = static_cast<uint8_t *>(memory) + kHandleSize;
   scratch->workSize = size - kHandleSize;
