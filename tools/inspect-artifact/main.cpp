@@ -4,6 +4,7 @@
 #include "lib/support/files.h"
 #include "runtime/artifact/source.h"
 #include "runtime/exec/isa.h"
+#include "tools/inspect-artifact/facts.h"
 #include "tools/inspect-artifact/report.h"
 #include "tools/open_artifact.h"
 
@@ -20,6 +21,7 @@ constexpr const char *kHelp = R"(Shows what is in an artifact (.sdna) or a patte
   inspect-artifact demo.sdna                     header, metadata, sections, zones, kernels
   inspect-artifact demo.sdna --json | jq .zones[].name
   inspect-artifact demo.sdna --verify            also checks code, replays the golden queries
+  inspect-artifact demo.sdna --facts             what holds for every text, and which zones never answer
   inspect-artifact demo.sdna --section=KCPU:x86-64-v3 > kernel.so && objdump -d kernel.so
 
 Every run first verifies the whole file: structure, padding, the digest of every section, the
@@ -27,7 +29,7 @@ contents of every known section.)";
 
 constexpr const char *kExit =
     R"(Exit: 0 done, 1 damaged or unreadable, 2 usage (no such section included), 3 --verify: a golden
-query has another answer, 4 wrong version, kind or required feature.)";
+query has another answer, or --facts: a fact does not hold, 4 wrong version, kind or required feature.)";
 
 constexpr const char *kTool = "inspect-artifact";
 
@@ -178,7 +180,7 @@ int verify(const inspect::File &file, inspect::Verified &done) {
 
 int main(int argc, char **argv) {
   std::string path, section;
-  bool json = false, verifyAll = false, allZones = false;
+  bool json = false, verifyAll = false, allZones = false, facts = false;
   CLI::App app(kHelp, kTool);
   app.footer(kExit);
   app.set_version_flag("--version", std::string(kTool) + " " + semdns_version());
@@ -186,6 +188,10 @@ int main(int argc, char **argv) {
   app.add_flag("--json", json, "One JSON object instead of tables");
   app.add_flag("--verify", verifyAll,
                "Also check native code and compressed sections and replay the golden queries");
+  app.add_flag(
+      "--facts", facts,
+      "What holds for every text: each zone reachable or proved not to be, totality, bound "
+      "on work, overlapping keywords, decisions as the reference takes them");
   app.add_flag("--zones", allZones, "List all zones, however many");
   app.add_option("--section", section, "Write the section's content to stdout, decompressed")
       ->type_name("TAG[:TARGET]");
@@ -228,6 +234,17 @@ int main(int argc, char **argv) {
   }
   if (!section.empty())
     return dumpSection(path, reader, section);
+  if (facts) {
+    if (!file.isHierarchy())
+      return usage("'" + path + "' is a pattern library; --facts are about hierarchies");
+    const std::vector<inspect::Fact> found = inspect::factsOf(file);
+    const bool violated = std::any_of(found.begin(), found.end(), [](const inspect::Fact &fact) {
+      return fact.state == "violated";
+    });
+    const int code =
+        write(json ? inspect::factsJson(file, found) : inspect::factsText(file, found));
+    return code != kDone ? code : violated ? kNegative : kDone;
+  }
   return write(json ? inspect::jsonReport(file, verified)
                     : inspect::textReport(file, allZones, verified));
 }

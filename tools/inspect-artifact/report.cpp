@@ -12,7 +12,6 @@
 namespace semdns::inspect {
 
 using Json = nlohmann::ordered_json;
-using artifact::Contents;
 using artifact::Reader;
 
 namespace {
@@ -28,20 +27,6 @@ namespace {
   vsnprintf(out.data() + at, static_cast<size_t>(size) + 1, format, again);
   va_end(again);
   out.pop_back();
-}
-
-// Text out of a file, safe for a terminal.
-std::string printable(std::string_view text, size_t limit = 200) {
-  std::string out;
-  for (const char c : text) {
-    if (out.size() >= limit)
-      return out + "...";
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
-      print(out, "\\x%02x", static_cast<unsigned char>(c));
-    else
-      out += c;
-  }
-  return out;
 }
 
 std::string hex(const uint8_t *bytes, size_t count) {
@@ -262,6 +247,19 @@ void printPatterns(std::string &out, const artifact::Patterns &p) {
 }
 
 } // namespace
+
+std::string printable(std::string_view text, size_t limit) {
+  std::string out;
+  for (const char c : text) {
+    if (out.size() >= limit)
+      return out + "...";
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      print(out, "\\x%02x", static_cast<unsigned char>(c));
+    else
+      out += c;
+  }
+  return out;
+}
 
 std::string targetName(const semdns_section &entry) {
   if (entry.tag == SEMDNS_TAG_KCPU) {

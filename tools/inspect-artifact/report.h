@@ -8,6 +8,8 @@
 
 namespace semdns::inspect {
 
+using artifact::Contents;
+
 /// An opened, verified file.
 struct File {
   std::string path;
@@ -29,6 +31,9 @@ constexpr uint32_t kZonesListed = 60;
 
 std::string textReport(const File &file, bool allZones, const std::optional<Verified> &verified);
 std::string jsonReport(const File &file, const std::optional<Verified> &verified);
+
+/// Text out of a file, safe for a terminal; cut at `limit`.
+std::string printable(std::string_view text, size_t limit = 200);
 
 /// "KCPU:x86-64-v3", "KGPU:sm_90", "META": how `--section` names an entry.
 std::string sectionName(const semdns_section &entry);

@@ -32,6 +32,20 @@ class Inspect(unittest.TestCase):
         self.assertEqual(json.loads(run(CORPUS / "patterns", "--json").stdout)["patterns"]["kinds"],
                          {"ngram": 1, "phrase": 1})
 
+    def test_facts(self):
+        result = run(CORPUS / "hierarchy", "--facts", "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        facts = {f["fact"]: f for f in json.loads(result.stdout)["facts"]}
+        self.assertEqual(list(facts), ["totality", "work", "reachability", "keywords", "decision"])
+        self.assertEqual(facts["totality"]["state"], "proved")
+        self.assertEqual(facts["decision"]["state"], "shown")
+        self.assertIn("1 of 1 golden queries", facts["decision"]["text"])
+        text = run(CORPUS / "encoder", "--facts")
+        self.assertEqual(text.returncode, 0)
+        self.assertIn(b"encoder: 24 tokens", text.stdout)
+        self.assertIn(b"contains 'mozaligu' of d000.", text.stdout)
+        self.assertEqual(run(CORPUS / "patterns", "--facts").returncode, 2)
+
     def test_section(self):
         self.assertEqual(run(CORPUS / "patterns", "--section=DBUG").stdout, b"p" * 300)
         self.assertTrue(run(CORPUS / "patterns", "--section=PATS").stdout.endswith(b"herontall owl"))
@@ -78,6 +92,9 @@ class Inspect(unittest.TestCase):
             result = run(out.name, "--verify")
             self.assertEqual(result.returncode, 3)
             self.assertIn(b"GOLD: query 0", result.stderr)
+            result = run(out.name, "--facts")
+            self.assertEqual(result.returncode, 3)
+            self.assertIn(b"decision (violated)", result.stdout)
 
 
 if __name__ == "__main__":
