@@ -124,7 +124,8 @@ private:
   std::vector<std::string> targets_;
   spec::Input input_;
   train::TrainingData data_;
-  std::unique_ptr<EncoderStage> encoder_; ///< null without an encoder
+  std::unique_ptr<EncoderStage> encoder_;   ///< null without an encoder
+  std::vector<calibrate::Row> calibration_; ///< of the files that the user brings
   std::optional<calibrate::Result> promise_;
   Reach reach_;                               ///< of the calibrated artifact
   std::map<std::string, std::string> inputs_; ///< META pairs about what went in
@@ -184,6 +185,8 @@ bool Builder::load() {
     input_.spec.calibration.push_back({path, path, {"--calibration", 0, 0}});
   input_.spec.alpha = options_.alpha.value_or(input_.spec.alpha);
   input_.spec.delta = options_.delta.value_or(input_.spec.delta);
+  readCalibration(input_.spec.calibration, input_.tree, input_.spec.rootLabel, calibration_,
+                  diags_);
   if (targets_.empty()) {
     std::vector<std::string> known = allTargets();
     for (const spec::Text &target : input_.spec.targets) {
@@ -397,9 +400,7 @@ bool Builder::calibrate() {
           {example.text, example.zone,
            example.part == train::Part::Tune ? calibrate::Part::Tune : calibrate::Part::Calibrate});
   if (!input_.spec.calibration.empty()) {
-    readCalibration(input_.spec.calibration, input_.tree, input_.spec.rootLabel, rows, diags_);
-    if (diags_.hasErrors())
-      return false;
+    rows.insert(rows.end(), calibration_.begin(), calibration_.end());
     std::vector<std::string_view> training;
     for (const train::Example &example : data_.examples)
       training.push_back(example.text);

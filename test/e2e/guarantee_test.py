@@ -65,6 +65,21 @@ def misroutes(artifact, path, root_label=None):
     return count, wrong, covered
 
 
+class Calibration(ToolTest):
+    def test_rows_that_training_knows(self):
+        rows = [(text + " " + word, label) for word in ("please", "now", "thanks") for text, label in help_desk_rows()]
+        write_rows(self.folder / "own.jsonl", rows + help_desk_rows())
+        artifact = self.folder / "out.sdna"
+        result = run("build-hierarchy", "--from-examples", self.examples(), f"--calibration={self.folder}/own.jsonl",
+                     "--alpha=0.3", "--targets=x86-64-v2", "-o", artifact, check=0).stderr.decode()
+        self.assertIn(f"leakage: of {len(rows) * 4 // 3} calibration rows {len(rows) // 3} have the words", result)
+        pairs = meta(artifact)
+        self.assertEqual((pairs["risk.n"], pairs["risk.alpha"]), (str(len(rows) * 4 // 3), "0.3"))
+        count, wrong, covered = misroutes(artifact, self.folder / "own.jsonl")
+        self.assertEqual(pairs["risk.errors"], str(wrong))
+        self.assertEqual(pairs["risk.coverage"], f"{covered}/{count}")
+
+
 class Recalibration(ToolTest):
     def test_other_thresholds_and_nothing_else(self):
         old = self.build("--from-examples", self.examples(), "--targets=x86-64-v2", "--serial=7")
@@ -109,6 +124,9 @@ class Recalibration(ToolTest):
         self.assertIn("did you mean 'tech/login'", result)
         self.assertIn("stray.jsonl:3:", result)
         self.assertFalse((self.folder / "x.sdna").exists())
+        result = run("build-hierarchy", "--from-examples", self.examples(), f"--calibration={stray}", "-o",
+                     self.folder / "x.sdna", check=1).stderr.decode()
+        self.assertIn("stray.jsonl:2:", result)
         few = self.folder / "few.jsonl"
         write_rows(few, [("where is my parcel now", "shipping")] * 9)
         result = run("build-hierarchy", f"--recalibrate={old}", f"--calibration={few}", "-o",
