@@ -2,6 +2,7 @@
 // give every answer of semdns_resolve.
 #include "runtime/artifact/reader.h"
 #include "semdns/format/classes.h"
+#include "semdns/format/head.h"
 #include "semdns/semdns.hpp"
 #include "test/unit/artifact/sample.h"
 #include "test/unit/runtime/test_kernel.h"
@@ -305,6 +306,36 @@ TEST(Cascade, AllSectionsOfStageThreeOrNone) {
   part = whole;
   part.encm = test::makeEncoderModel(wider).encm;
   refused(part, SEMDNS_ERROR_SECTION);
+}
+
+TEST(Cascade, HeadIsCheckedFieldByField) {
+  const std::string bytes = test::packArtifact(test::makeEncoderModel(options(1)));
+  const auto [at, size] = sectionOf(bytes, SEMDNS_TAG_HEAD);
+  ASSERT_GT(size, 0u);
+  semdns_head_header head;
+  std::memcpy(&head, bytes.data() + at, sizeof head);
+  const auto with = [&, begin = at](uint64_t offset, uint32_t value, uint32_t width = 4) {
+    std::string changed = bytes;
+    std::memcpy(changed.data() + begin + offset, &value, width);
+    test::reseal(changed);
+    Error error;
+    openBytes(changed, error);
+    return error.status();
+  };
+  for (uint64_t field = 0; field < sizeof head; field += 4)
+    EXPECT_EQ(with(field, UINT32_MAX),
+              field == offsetof(semdns_head_header, root_odds) ? SEMDNS_OK : SEMDNS_ERROR_SECTION)
+        << field;
+  EXPECT_EQ(with(offsetof(semdns_head_header, gain), 0), SEMDNS_ERROR_SECTION);
+  EXPECT_EQ(with(offsetof(semdns_head_header, mix), SEMDNS_HEAD_MAX_MIX + 1), SEMDNS_ERROR_SECTION);
+  EXPECT_EQ(with(offsetof(semdns_head_header, mix), SEMDNS_HEAD_MAX_MIX), SEMDNS_OK);
+  EXPECT_EQ(with(head.vectors_offset, 0x80, 1), SEMDNS_ERROR_SECTION); // -128
+  // The last lane of the last group is padding.
+  EXPECT_EQ(with(head.bias_offset - 1, 1, 1), SEMDNS_ERROR_SECTION);
+  EXPECT_EQ(with(head.zone_threshold_offset, 1), SEMDNS_ERROR_SECTION);
+  EXPECT_EQ(with(head.zone_threshold_offset + 4, 65537), SEMDNS_ERROR_SECTION);
+  EXPECT_EQ(with(head.zone_threshold_offset + 4, SEMDNS_NONE), SEMDNS_OK);
+  EXPECT_EQ(with(head.bias_offset, INT32_MIN), SEMDNS_OK); // saturates
 }
 
 TEST(Cascade, MeasureRefusesWrongArguments) {
