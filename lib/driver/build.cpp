@@ -430,13 +430,15 @@ bool Builder::calibrate() {
   for (const calibrate::Row &row : rows)
     if (row.part == calibrate::Part::Calibrate)
       texts.push_back(row.text);
-  std::string why;
-  auto traffic = eval::trafficMeta(calibrated, texts, why);
-  if (!traffic) {
-    error(why);
-    return false;
+  if (!texts.empty()) {
+    std::string why;
+    auto traffic = eval::trafficMeta(calibrated, texts, why);
+    if (!traffic) {
+      error(why);
+      return false;
+    }
+    promise_->meta.merge(*traffic);
   }
-  promise_->meta.merge(*traffic);
   return packAcceptance() && phase("calibrate"); // META knows what was seen
 }
 

@@ -210,8 +210,12 @@ class Builds(ToolTest):
         run("build-hierarchy", check=2)
         run("build-hierarchy", "--no-such-flag", check=2)
         examples = self.examples()
-        result = run("build-hierarchy", f"--from-examples={examples}", "-o", self.folder / "x", "--encoder=/tmp", check=2)
-        self.assertIn("not in this version", result.stderr.decode())
+        empty = self.folder / "no-encoder"
+        empty.mkdir()
+        result = run("build-hierarchy", f"--from-examples={examples}", "-o", self.folder / "x", f"--encoder={empty}", check=1)
+        self.assertIn("config.json: error: file is missing", result.stderr.decode())
+        result = run("build-hierarchy", f"--from-examples={examples}", "-o", self.folder / "x", "--finetune", check=1)
+        self.assertIn("there is no encoder", result.stderr.decode())
         self.assertIn("Examples:", run("build-hierarchy", "--help", check=0).stdout.decode())
 
     def test_small_and_lopsided_sets(self):
