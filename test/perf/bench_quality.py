@@ -43,6 +43,21 @@ SETS = {
 # clinc150's one operating point, from `path`: in-scope accuracy, oos recall; full cascade and stages 1-2
 POINT = {"full": (96.0, 80.0), "lexical": (93.5, 55.0)}
 VARIANTS = {"plain": [], "frozen": ["--encoder"], "tuned": ["--encoder", "--finetune"]}
+# What was tried where a goal is missed: printed beside it. "Study": the same recipes in PyTorch on a GPU,
+# chosen on folds of train; its test figures are for training on all train rows.
+TRIED = {
+    ("clinc150", 0): "stage 3 on every query reaches 97.3; the guard that leaves it 14 % of them costs 0.4",
+    ("clinc150", 2): "six augmented lines an example, tuned teacher, softer targets: 94.8 in the study, which "
+                     "trains on all rows; here part of them calibrates",
+    ("banking77", 0): "study: 93.4 tuned; on folds 93.5, with R-Drop 93.9, 12 epochs 93.9, token drop 93.7, label "
+                      "smoothing 93.4, student's logits added 93.9; published BERT 93.7",
+    ("banking77", 2): "more augmented lines, tuned teacher (folds: 90.4 -> 91.9), characters 3-5 (91.0), longer training",
+    ("mmlu-pro", 0): "study: 84.8 tuned, on folds 85.9, with the student's logits 86.0; rates and token drop change nothing",
+    ("mmlu-pro", 2): "on folds: idf power 1.5 76 -> 77.4, taught 78.5, rows for words without examples 78.9, 28,000 "
+                     "unlabelled lines of other sets 76.6; a linear SVM with characters 3-5 79.9",
+    ("domains", 0): "not tuned here; study: 96.5 tuned",
+    ("domains", 2): "on folds: tuned teacher 83.8, static word vectors 84.5, unlabelled lines 84.5; a linear SVM 85.2",
+}
 # what a row of the table is: title, key of the results
 COLUMNS = [
     ("fastText", "fasttext"), ("lexical SVM", "lexical_svm"), ("MiniLM + LR", "encoder_lr"),
@@ -245,16 +260,18 @@ def cascade_table(results):
 
 
 def misses(results):
-    """Goals not reached, one line each; a variant that was not measured misses nothing."""
+    """Goals not reached, one line each, and what was tried."""
     lines = []
     for name, (_, _, _, _, goals) in SETS.items():
         entry = results["sets"].get(name, {})
         lexical = look(entry, "tuned/lexical") or look(entry, "frozen/lexical") or look(entry, "plain/full")
-        pairs = [("full, tuned", look(entry, "tuned/full"), goals[0]), ("full, not tuned", look(entry, "frozen/full"), goals[1]),
-                 ("stages 1-2", lexical, goals[2])]
-        for title, found, goal in pairs:
+        full = look(entry, "tuned/full") or look(entry, "frozen/full")
+        pairs = [("full" if look(entry, "tuned/full") else "full, not tuned here", full, goals[0], 0),
+                 ("full, not tuned", look(entry, "frozen/full"), goals[1], 1), ("stages 1-2", lexical, goals[2], 2)]
+        for title, found, goal, index in pairs:
             if found and goal and 100 * found[0] < goal:
-                lines.append(f"- {name}, {title}: {100 * found[0]:.1f}, goal {goal:.1f}")
+                tried = TRIED.get((name, index))
+                lines.append(f"- {name}, {title}: {100 * found[0]:.1f}, goal {goal:.1f}" + (f" ({tried})" if tried else ""))
     return "\n".join(lines) or "None."
 
 
@@ -312,6 +329,8 @@ the training rows and its bar at one half. Recipes were chosen on folds of `trai
 
 {point_table(results)}
 
+{results.get("note", "")}
+
 The clinc150 test file has 100 oos rows: one standard error is 3 to 4 points.
 
 {cascade_table(results)}
@@ -344,6 +363,7 @@ def main():
     parser.add_argument("--encoder", help="folder of the sentence encoder (default: what `./dev encoder` fetches)")
     parser.add_argument("--cache", help="build-hierarchy's --cache; build times then depend on what it holds")
     parser.add_argument("--jobs", type=int, help="threads of build-hierarchy")
+    parser.add_argument("--note", help="a sentence about this run, kept in the results and printed on the page")
     parser.add_argument("--docs", action="store_true", help="write docs/benchmarks.md's section and docs/quality.svg")
     a = parser.parse_args()
     if not DATA.is_dir():
@@ -382,6 +402,9 @@ def main():
                 if said:
                     save(name, "peers", json.loads(said))
     results = load()
+    if a.note is not None:
+        results["note"] = a.note
+        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
     print(best_table(results), point_table(results), cascade_table(results), "Goals not reached:\n" + misses(results), sep="\n\n")
     if a.docs:
         write_docs(results)
