@@ -238,8 +238,8 @@ bool Builder::loadEncoder() {
     where = spec.folder->where;
   }
   if (options.folder.empty()) {
-    if (options_.finetune || options_.encoderLayers)
-      error("there is no encoder to fine-tune or to cut", "name one with --encoder=DIR");
+    if (options_.finetune || options_.encoderLayers || options_.teachOnly)
+      error("there is no encoder to fine-tune, to cut or to teach", "name one with --encoder=DIR");
     return !diags_.hasErrors();
   }
   options.layers = options_.encoderLayers ? options_.encoderLayers : spec.layers;
@@ -270,6 +270,10 @@ bool Builder::trainModel() {
                                        sections_.text.size());
   spec::warnAboutKeywordOverlaps(input_.spec, input_.tree, sections_.text, diags_);
   model_ = train::train(data_, trainOptions, textSection, diags_, &report_);
+  if (options_.teachOnly) {
+    model_.head = {};
+    model_.guard = {};
+  }
   if (model_.embedding.dim == 0)
     model_
         .embedding = {}; // no stage 2: what packing and compiling see must not differ in leftovers
@@ -512,11 +516,13 @@ void Builder::summarise(const std::string &bytes) {
           static_cast<unsigned long long>(input_.spec.serial));
   if (report_.inScope)
     fprintf(stderr, "tuning slice of %u: best guess right %.1f %%%s\n", report_.heldOut,
-            100.0 * (encoder_ ? report_.headCorrect : report_.bestCorrect) / report_.inScope,
-            encoder_ ? (" with stage 3, " + percent(report_.bestCorrect, report_.inScope) +
-                        " with stages 1 and 2 alone")
-                           .c_str()
-                     : "");
+            100.0 * (model_.head.present() ? report_.headCorrect : report_.bestCorrect) /
+                report_.inScope,
+            model_.head.present()
+                ? (" with stage 3, " + percent(report_.bestCorrect, report_.inScope) +
+                   " with stages 1 and 2 alone")
+                      .c_str()
+                : "");
   if (encoder_)
     fprintf(stderr, "encoder: %u layers of width %u; %llu texts embedded, %llu from the cache\n",
             encoder_->model().shape.layers, encoder_->model().shape.width,

@@ -26,6 +26,7 @@ struct BuildOptions {
   std::string encoder;                 ///< folder of a sentence encoder; overrides the spec's
   uint32_t encoderLayers = 0;          ///< 0: the spec's, else all
   bool finetune = false;               ///< or the spec says so
+  bool teachOnly = false;              ///< the encoder teaches and stays out of the artifact
   std::vector<std::string> unlabelled; ///< beside the spec's
   std::vector<std::string> calibration; ///< labelled files for the promise alone, beside the spec's
   std::optional<double> alpha, delta;   ///< override the spec's risk, each in (0, 1)

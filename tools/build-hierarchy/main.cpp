@@ -84,6 +84,8 @@ int main(int argc, char **argv) {
       ->check(CLI::Range(1u, 48u));
   app.add_flag("--finetune", options.finetune,
                "train the encoder on the examples first (minutes to an hour)");
+  app.add_flag("--teach-only", options.teachOnly,
+               "the encoder teaches stages 1 and 2 and stays out of the artifact: no stage 3");
   app.add_option("--unlabelled", unlabelled,
                  "text without labels for the encoder to teach with (comma-separated files)");
   app.add_option("--calibration", calibration,

@@ -3,6 +3,7 @@
 #include "lib/calibrate/draws.h"
 #include "test/unit/runtime/make_artifact.h"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -41,7 +42,7 @@ struct World {
   double uniform() { return double(random() >> 11) * 0x1p-53; }
 
   void stage(semdns_stage_evidence &out, uint32_t number, uint32_t truth, double sure) {
-    const double right = truth ? 1 - (1 - sure) * uniform() : 0.6 * uniform();
+    const double right = std::clamp(truth ? 1 - (1 - sure) * uniform() : 0.6 * uniform(), 0.0, 1.0);
     uint32_t best = truth;
     if (!truth || uniform() > right) {
       const uint32_t domain =
