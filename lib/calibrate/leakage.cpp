@@ -1,9 +1,9 @@
 #include "lib/calibrate/leakage.h"
 
+#include "lib/support/parallel.h"
+
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <thread>
 #include <unordered_map>
 
 namespace semdns::calibrate {
@@ -91,26 +91,12 @@ Text prepare(std::string_view raw) {
   return text;
 }
 
-template <typename Body> void onThreads(size_t count, unsigned threads, Body &&body) {
-  std::atomic<size_t> next{0};
-  auto run = [&] {
-    for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;)
-      body(i);
-  };
-  std::vector<std::thread> pool;
-  for (unsigned t = 1; t < std::min<size_t>(std::max(threads, 1u), count); ++t)
-    pool.emplace_back(run);
-  run();
-  for (std::thread &thread : pool)
-    thread.join();
-}
-
 } // namespace
 
 Leakage findLeakage(std::span<const std::string_view> rows,
                     std::span<const std::string_view> training, unsigned threads) {
   std::vector<Text> known(training.size());
-  onThreads(training.size(), threads, [&](size_t i) { known[i] = prepare(training[i]); });
+  parallelFor(training.size(), threads, [&](size_t i) { known[i] = prepare(training[i]); });
   std::unordered_map<std::string_view, uint32_t> byWords;
   std::unordered_map<uint64_t, std::vector<uint32_t>> byBand;
   for (uint32_t i = 0; i < known.size(); ++i) {
@@ -124,7 +110,7 @@ Leakage findLeakage(std::span<const std::string_view> rows,
     bool same = false;
   };
   std::vector<Match> matches(rows.size());
-  onThreads(rows.size(), threads, [&](size_t i) {
+  parallelFor(rows.size(), threads, [&](size_t i) {
     const Text text = prepare(rows[i]);
     if (text.words.empty())
       return;

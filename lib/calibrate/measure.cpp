@@ -1,12 +1,11 @@
 #include "lib/calibrate/calibrate.h"
 #include "lib/support/files.h"
+#include "lib/support/parallel.h"
 #include "lib/support/progress.h"
 
 #include <algorithm>
 #include <atomic>
 #include <memory>
-#include <mutex>
-#include <thread>
 
 namespace semdns::calibrate {
 
@@ -45,30 +44,24 @@ std::optional<std::vector<semdns_evidence>> measure(semdns_artifact *artifact,
     scratches.emplace_back(scratch);
   }
   std::vector<semdns_evidence> evidence(texts.size());
-  std::atomic<size_t> next{0};
   std::atomic<bool> refused{false};
   Progress progress("measure", texts.size(), "queries");
-  auto run = [&](unsigned thread) {
-    for (size_t begin; (begin = next.fetch_add(kBlock)) < texts.size() && !refused;) {
-      if (thread == 0)
-        progress.update(begin);
-      for (size_t i = begin; i < std::min(begin + kBlock, texts.size()); ++i) {
-        semdns_query query = {};
-        query.size = sizeof query;
-        query.text = texts[i].data();
-        query.text_size = texts[i].size();
-        evidence[i].size = sizeof evidence[i];
-        if (semdns_measure(raw, scratches[thread].get(), &query, &evidence[i]) != SEMDNS_OK)
-          refused = true;
-      }
+  parallelFor((texts.size() + kBlock - 1) / kBlock, threads, [&](size_t block, size_t worker) {
+    if (refused)
+      return;
+    const size_t begin = block * kBlock;
+    if (worker == 0)
+      progress.update(begin);
+    for (size_t i = begin; i < std::min(begin + kBlock, texts.size()); ++i) {
+      semdns_query query = {};
+      query.size = sizeof query;
+      query.text = texts[i].data();
+      query.text_size = texts[i].size();
+      evidence[i].size = sizeof evidence[i];
+      if (semdns_measure(raw, scratches[worker].get(), &query, &evidence[i]) != SEMDNS_OK)
+        refused = true;
     }
-  };
-  std::vector<std::thread> pool;
-  for (unsigned t = 1; t < threads; ++t)
-    pool.emplace_back(run, t);
-  run(0);
-  for (std::thread &thread : pool)
-    thread.join();
+  });
   if (refused) {
     error = "the runtime refuses to measure a query";
     return std::nullopt;

@@ -21,6 +21,7 @@
 #include "lib/spec/overlap.h"
 #include "lib/support/diagnostics.h"
 #include "lib/support/files.h"
+#include "lib/support/parallel.h"
 #include "lib/text/freeze.h"
 #include "lib/train/train.h"
 #include "semdns/format/encoder.h"
@@ -40,7 +41,6 @@
 #include <cstring>
 #include <map>
 #include <sys/stat.h>
-#include <thread>
 
 namespace semdns::driver {
 
@@ -224,9 +224,7 @@ bool Builder::emitSpec() {
   return true;
 }
 
-unsigned Builder::threads() const {
-  return options_.threads ? options_.threads : std::max(1u, std::thread::hardware_concurrency());
-}
+unsigned Builder::threads() const { return threadsFor(options_.threads); }
 
 bool Builder::loadEncoder() {
   EncoderOptions options;

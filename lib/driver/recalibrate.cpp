@@ -9,13 +9,13 @@
 #include "lib/spec/names.h"
 #include "lib/support/files.h"
 #include "lib/support/json_lines.h"
+#include "lib/support/parallel.h"
 #include "semdns/semdns.h"
 
 #include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <memory>
-#include <thread>
 
 namespace semdns::driver {
 
@@ -160,8 +160,7 @@ ExitCode recalibrate(const RecalibrateOptions &options) {
   calibration.encoder = !rules->encoder.threshold.empty();
   calibration.base = *rules;
   calibration.keepBase = false;
-  calibration.threads =
-      options.threads ? options.threads : std::max(1u, std::thread::hardware_concurrency());
+  calibration.threads = threadsFor(options.threads);
   calibration.source = files.empty() ? source : Location{files[0].path, 0, 0};
   // The sequence that the build fixed, so that every row can test it; a file without one gets the
   // one that needs no rows.

@@ -3,12 +3,10 @@
 /// depends on the number of threads.
 #pragma once
 
-#include <algorithm>
-#include <atomic>
+#include "lib/support/parallel.h"
+
 #include <cstddef>
 #include <string>
-#include <thread>
-#include <vector>
 
 namespace semdns::encoder {
 
@@ -32,18 +30,10 @@ private:
 /// Calls body(i, worker) for each i in [0, count) on up to `threads` threads; worker 0 is the
 /// caller. The body of one index writes only what belongs to its index.
 template <typename Body> void parallelFor(size_t count, unsigned threads, Body &&body) {
-  std::atomic<size_t> next{0};
-  auto run = [&](size_t worker) {
+  semdns::parallelFor(count, threads, [&](size_t i, size_t worker) {
     SingleThreaded guard;
-    for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;)
-      body(i, worker);
-  };
-  std::vector<std::thread> pool;
-  for (size_t t = 1; t < std::min<size_t>(threads, count); ++t)
-    pool.emplace_back(run, t);
-  run(0);
-  for (std::thread &thread : pool)
-    thread.join();
+    body(i, worker);
+  });
 }
 
 /// Matrices are row-major and dense. The caller holds a SingleThreaded (parallelFor does). Out of

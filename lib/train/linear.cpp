@@ -1,7 +1,7 @@
 #include "lib/train/linear.h"
 
+#include "lib/support/parallel.h"
 #include "lib/train/numeric.h"
-#include "lib/train/parallel.h"
 
 #include <algorithm>
 #include <barrier>

@@ -1,6 +1,6 @@
 #include "lib/train/numeric.h"
 
-#include "lib/train/parallel.h"
+#include "lib/support/parallel.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,8 +1,8 @@
 #include "lib/train/teacher.h"
 
+#include "lib/support/parallel.h"
 #include "lib/train/lanes.h"
 #include "lib/train/numeric.h"
-#include "lib/train/parallel.h"
 
 #include <algorithm>
 #include <barrier>

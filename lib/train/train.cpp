@@ -1,5 +1,6 @@
 #include "lib/train/train.h"
 
+#include "lib/support/parallel.h"
 #include "lib/support/progress.h"
 #include "lib/train/augment.h"
 #include "lib/train/choose.h"
@@ -9,7 +10,6 @@
 #include "lib/train/keywords.h"
 #include "lib/train/linear.h"
 #include "lib/train/numeric.h"
-#include "lib/train/parallel.h"
 #include "lib/train/refine.h"
 #include "lib/train/teacher.h"
 #include "semdns/format/classes.h"
