@@ -74,6 +74,7 @@ struct semdns_dispatcher {
   uint32_t laneCount, ticketsPerLane, maxEndpoints;
   uint32_t maintained; ///< atomic: lane that maintain looks at next
   uint64_t epoch;
+  uint64_t policyEpoch; ///< changes whenever the policy does; under a lane. Caches compare it
   Lane *lanes;
   Ticket *tickets;
   Pool pool;
@@ -906,6 +907,7 @@ semdns_status semdns_dispatcher_configure(semdns_dispatcher *d, const semdns_art
   if (good) {
     memcpy(&d->config, &d->draft, sizeof d->config);
     ++d->epoch;
+    ++d->policyEpoch;
     for (uint32_t i = 0; i < pool.used; ++i) {
       const Endpoint &e = pool.endpoints[i];
       bool stays = !inUse(e) || !e.configured;
