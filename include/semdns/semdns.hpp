@@ -71,6 +71,12 @@ public:
     return *this;
   }
   ~Artifact() { semdns_artifact_release(raw_); }
+  // Takes a reference of its own to one that the C ABI gave.
+  static Artifact share(semdns_artifact *raw) noexcept {
+    Artifact artifact;
+    artifact.raw_ = raw ? semdns_artifact_retain(raw) : nullptr;
+    return artifact;
+  }
   explicit operator bool() const noexcept { return raw_ != nullptr; }
 
   static Artifact open(const char *path, const OpenOptions &options, Error &error) noexcept {

@@ -2,21 +2,14 @@
 #include "lib/support/files.h"
 #include "lib/support/parallel.h"
 #include "lib/support/progress.h"
+#include "semdns/semdns.hpp"
 
 #include <algorithm>
 #include <atomic>
-#include <memory>
 
 namespace semdns::calibrate {
 
 namespace {
-
-struct Close {
-  void operator()(semdns_artifact *p) const { semdns_artifact_release(p); }
-  void operator()(semdns_resolver *p) const { semdns_resolver_destroy(p); }
-  void operator()(semdns_scratch *p) const { semdns_scratch_destroy(p); }
-};
-template <typename T> using Owned = std::unique_ptr<T, Close>;
 
 constexpr size_t kBlock = 32; ///< texts that a thread takes at a time
 
@@ -25,23 +18,19 @@ constexpr size_t kBlock = 32; ///< texts that a thread takes at a time
 std::optional<std::vector<semdns_evidence>> measure(semdns_artifact *artifact,
                                                     std::span<const std::string_view> texts,
                                                     unsigned threads, std::string &error) {
-  semdns_error why = {};
-  why.size = sizeof why;
-  semdns_resolver *raw = nullptr;
-  if (semdns_resolver_create(artifact, nullptr, &raw, &why) != SEMDNS_OK) {
-    error = why.message;
+  Error why;
+  Resolver resolver(Artifact::share(artifact), why);
+  if (!resolver) {
+    error = why.message();
     return std::nullopt;
   }
-  const Owned<semdns_resolver> resolver(raw);
   threads = unsigned(std::clamp<size_t>(texts.size() / kBlock, 1, std::max(threads, 1u)));
-  std::vector<Owned<semdns_scratch>> scratches;
+  std::vector<Scratch> scratches;
   for (unsigned t = 0; t < threads; ++t) {
-    semdns_scratch *scratch = nullptr;
-    if (semdns_scratch_create(raw, &scratch, &why) != SEMDNS_OK) {
-      error = why.message;
+    if (!scratches.emplace_back(resolver, why)) {
+      error = why.message();
       return std::nullopt;
     }
-    scratches.emplace_back(scratch);
   }
   std::vector<semdns_evidence> evidence(texts.size());
   std::atomic<bool> refused{false};
@@ -52,15 +41,9 @@ std::optional<std::vector<semdns_evidence>> measure(semdns_artifact *artifact,
     const size_t begin = block * kBlock;
     if (worker == 0)
       progress.update(begin);
-    for (size_t i = begin; i < std::min(begin + kBlock, texts.size()); ++i) {
-      semdns_query query = {};
-      query.size = sizeof query;
-      query.text = texts[i].data();
-      query.text_size = texts[i].size();
-      evidence[i].size = sizeof evidence[i];
-      if (semdns_measure(raw, scratches[worker].get(), &query, &evidence[i]) != SEMDNS_OK)
+    for (size_t i = begin; i < std::min(begin + kBlock, texts.size()); ++i)
+      if (resolver.measure(scratches[worker], Resolver::query(texts[i]), evidence[i]) != SEMDNS_OK)
         refused = true;
-    }
   });
   if (refused) {
     error = "the runtime refuses to measure a query";
@@ -83,21 +66,19 @@ std::string rowsDigest(std::span<const Row> rows, const Tree &tree) {
 
 std::optional<Result> calibrateArtifact(std::string_view bytes, std::span<const Row> rows,
                                         const Options &options, Diagnostics &diags) {
-  semdns_error why = {};
-  why.size = sizeof why;
-  semdns_artifact *raw = nullptr;
-  if (semdns_artifact_open_memory(bytes.data(), bytes.size(), nullptr, &raw, &why) != SEMDNS_OK) {
+  Error why;
+  const Artifact artifact = Artifact::openMemory(bytes.data(), bytes.size(), {}, why);
+  if (!artifact) {
     diags.error(options.source,
-                std::string("calibration cannot open the artifact: ") + why.message);
+                std::string("calibration cannot open the artifact: ") + why.message());
     return std::nullopt;
   }
-  const Owned<semdns_artifact> artifact(raw);
-  const Tree tree = treeOf(raw);
+  const Tree tree = treeOf(artifact.raw());
   std::vector<std::string_view> texts;
   for (const Row &row : rows)
     texts.push_back(row.text);
   std::string error;
-  auto evidence = measure(raw, texts, options.threads, error);
+  auto evidence = measure(artifact.raw(), texts, options.threads, error);
   if (!evidence) {
     diags.error(options.source, "calibration: " + error);
     return std::nullopt;

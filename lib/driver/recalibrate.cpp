@@ -10,12 +10,11 @@
 #include "lib/support/files.h"
 #include "lib/support/json_lines.h"
 #include "lib/support/parallel.h"
-#include "semdns/semdns.h"
+#include "semdns/semdns.hpp"
 
 #include <algorithm>
 #include <cstdlib>
 #include <map>
-#include <memory>
 
 namespace semdns::driver {
 
@@ -23,11 +22,6 @@ namespace {
 
 constexpr size_t kMaxReported = 20;     ///< labels of one file without a zone
 constexpr size_t kSelfCheckTexts = 256; ///< rows that every kernel of the new file is asked
-
-struct Release {
-  void operator()(semdns_artifact *p) const { semdns_artifact_release(p); }
-};
-using Owned = std::unique_ptr<semdns_artifact, Release>;
 
 /// Names and paths of an open artifact, as far as labels need them.
 spec::ZoneTree zoneTreeOf(const semdns_artifact *artifact, const calibrate::Tree &tree) {
@@ -120,16 +114,13 @@ ExitCode recalibrate(const RecalibrateOptions &options) {
     diags.error(source, error);
     return finish(kRejected);
   }
-  semdns_error why = {};
-  why.size = sizeof why;
-  semdns_artifact *raw = nullptr;
-  const semdns_status status =
-      semdns_artifact_open_memory(old->data(), old->size(), nullptr, &raw, &why);
-  if (status != SEMDNS_OK) {
-    diags.error(source, why.message);
-    return finish(status >= SEMDNS_ERROR_VERSION ? kIncompatible : kRejected);
+  Error why;
+  const Artifact artifact = Artifact::openMemory(old->data(), old->size(), {}, why);
+  if (!artifact) {
+    diags.error(source, why.message());
+    return finish(why.status() >= SEMDNS_ERROR_VERSION ? kIncompatible : kRejected);
   }
-  const Owned artifact(raw);
+  semdns_artifact *const raw = artifact.raw();
   auto rules = calibrate::readRules(*old, error);
   auto tests = calibrate::readGold(*old, error);
   if (!rules || !tests) {
@@ -171,9 +162,7 @@ ExitCode recalibrate(const RecalibrateOptions &options) {
   if (!result)
     return finish(kInternal);
 
-  semdns_artifact_info info = {};
-  info.size = sizeof info;
-  semdns_artifact_get_info(raw, &info);
+  const semdns_artifact_info info = artifact.info();
   if (!options.serial && info.serial == UINT64_MAX) {
     diags.error(source, "its serial is the last one there is", "give --serial=N");
     return finish(kRejected);

@@ -531,7 +531,7 @@ void Page::leakage() {
           "Training: " + escaped(l.training) + " (" + std::to_string(f.trainingRows) +
               " rows). Equal after case folding and without punctuation, or character 6-gram "
               "Jaccard similarity of at least " +
-              number(kNearDuplicate, 1) + ".");
+              number(text::kNearDuplicate, 1) + ".");
   out_ += "<p>" + std::to_string(f.exact) + " rows are in training, " + std::to_string(f.near) +
           " nearly; " + std::to_string(f.otherLabel) + " of these under another label.</p>\n";
   table({"rows", "in scope#", "best guess right#", "answer right#", "misrouted#", "coverage#"});
@@ -555,9 +555,9 @@ void Page::leakage() {
   table({"similarity#", "evaluated", "in training"});
   for (size_t i = 0; i < f.leaks.size() && i < 25; ++i) {
     row();
-    figure(number(f.leaks[i].similarity, 2));
+    figure(number(f.leaks[i].twin.similarity, 2));
     cell(quoted(text(f.leaks[i].row)));
-    cell(quoted(l.trainingRows->rows[f.leaks[i].training].text));
+    cell(quoted(l.trainingRows->rows[f.leaks[i].twin.known].text));
     endRow();
   }
   endTable();

@@ -1,27 +1,18 @@
-/// \file Evaluation rows that training has seen, or nearly: figures on them flatter.
-///
-/// A row leaks when its normalised text (NFKC case folding; everything but letters, marks and
-/// digits is one space) is a training row's, or when the sets of their character 6-grams have a
-/// Jaccard similarity of at least kNearDuplicate. Candidates come from MinHash bands (Broder 1997;
-/// 32 bands of 4: a pair at 0.7 is missed once in 6,000, at 0.8 once in 10^7), each is then
-/// verified exactly.
+/// \file Evaluation rows that training has seen, or nearly (lib/text/similar.h): figures on them
+/// flatter.
 #pragma once
 
 #include "lib/eval/evaluate.h"
+#include "lib/text/similar.h"
 
-#include <string>
 #include <string_view>
 #include <vector>
 
 namespace semdns::eval {
 
-constexpr double kNearDuplicate = 0.7;
-
 struct Leak {
-  uint32_t row = 0;      ///< of the evaluated rows
-  uint32_t training = 0; ///< the nearest training row (the first of equals)
-  double similarity = 0; ///< 1 for equal normalised texts
-  bool exact = false;
+  uint32_t row = 0;       ///< of the evaluated rows
+  text::Twin twin;        ///< among the training rows
   bool sameLabel = false; ///< the two rows' labels are equal, byte for byte
 };
 
@@ -31,13 +22,7 @@ struct Leakage {
   std::vector<Leak> leaks; ///< by row
 };
 
-/// What counts as the same text.
-std::string normalisedText(std::string_view text);
-/// Jaccard similarity of the character 6-grams of two normalised texts (shorter ones: the text
-/// itself is the one gram).
-double similarity(std::string_view a, std::string_view b);
-
-Leakage findLeaks(const Rows &rows, const Rows &training);
+Leakage findLeaks(const Rows &rows, const Rows &training, unsigned threads);
 
 /// Groups of texts that resemble each other: each text joins the first earlier leader with at least
 /// `least` of similarity of words and character 4-grams, else leads a group. Returns each text's

@@ -1,6 +1,7 @@
 #include "lib/eval/multi.h"
 
 #include "lib/eval/order.h"
+#include "lib/eval/rate_json.h"
 #include "lib/support/files.h"
 #include "lib/support/progress.h"
 
@@ -238,15 +239,6 @@ std::vector<uint32_t> emit(size_t rule, double t, const Heard &heard, const Leve
 constexpr const char *kRules[] = {"confidence", "segments", "cut"};
 
 using Json = nlohmann::ordered_json;
-
-Json json(const Rate &rate) {
-  const auto [low, high] = rate.interval();
-  Json value = nullptr;
-  if (rate.value())
-    value = *rate.value();
-  return {
-      {"value", value}, {"hits", rate.hits}, {"total", rate.total}, {"low", low}, {"high", high}};
-}
 
 Json json(const SetScore &score) {
   return {{"precision", json(score.precision)},

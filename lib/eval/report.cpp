@@ -1,5 +1,7 @@
 #include "lib/eval/report.h"
 
+#include "lib/eval/rate_json.h"
+
 #include <cstdarg>
 #include <nlohmann/json.hpp>
 
@@ -40,15 +42,6 @@ std::string printable(const std::string &text, size_t most = 120) {
   while (most && (static_cast<unsigned char>(out[most]) & 0xc0) == 0x80)
     --most;
   return out.substr(0, most) + "...";
-}
-
-Json json(const Rate &rate) {
-  const auto [low, high] = rate.interval();
-  Json value = nullptr;
-  if (rate.value())
-    value = *rate.value();
-  return {
-      {"value", value}, {"hits", rate.hits}, {"total", rate.total}, {"low", low}, {"high", high}};
 }
 
 Json json(const Estimate &e) { return {{"value", e.value}, {"low", e.low}, {"high", e.high}}; }
@@ -205,7 +198,7 @@ void Text::leakage(const LeakageReport &l) {
   print(out,
         "\nLeakage: of %llu rows, %llu are in training (%s), %llu nearly (6-gram Jaccard >= "
         "%.1f); %llu of these under another label\n",
-        (ull)f.rows, (ull)f.exact, printable(l.training).c_str(), (ull)f.near, kNearDuplicate,
+        (ull)f.rows, (ull)f.exact, printable(l.training).c_str(), (ull)f.near, text::kNearDuplicate,
         (ull)f.otherLabel);
   print(out, "  best_path accuracy, all   %s\n", percent(e_.tally->best).c_str());
   print(out, "    without those rows      %s\n", percent(l.clean.best).c_str());
@@ -214,7 +207,7 @@ void Text::leakage(const LeakageReport &l) {
         percent(l.clean.covered).c_str());
   for (size_t i = 0; i < f.leaks.size() && i < 5; ++i)
     print(out, "  %s = %s  (%.2f)  \"%s\"\n", e_.rows->place(f.leaks[i].row).c_str(),
-          l.trainingRows->place(f.leaks[i].training).c_str(), f.leaks[i].similarity,
+          l.trainingRows->place(f.leaks[i].twin.known).c_str(), f.leaks[i].twin.similarity,
           printable(text(f.leaks[i].row), 60).c_str());
 }
 
@@ -451,12 +444,12 @@ Json leakageJson(const Evaluation &e) {
               {"rows", Json::array()}};
   for (const Leak &leak : l.found.leaks)
     out["rows"].push_back({{"from", e.rows->place(leak.row)},
-                           {"training", l.trainingRows->place(leak.training)},
-                           {"similarity", leak.similarity},
-                           {"exact", leak.exact},
+                           {"training", l.trainingRows->place(leak.twin.known)},
+                           {"similarity", leak.twin.similarity},
+                           {"exact", leak.twin.exact},
                            {"same_label", leak.sameLabel},
                            {"text", e.rows->rows[leak.row].text},
-                           {"training_text", l.trainingRows->rows[leak.training].text}});
+                           {"training_text", l.trainingRows->rows[leak.twin.known].text}});
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include "lib/eval/report.h"
 #include "lib/support/command_line.h"
 #include "lib/support/files.h"
+#include "lib/support/parallel.h"
 #include "tools/open_artifact.h"
 
 #include <CLI/CLI.hpp>
@@ -221,7 +222,7 @@ int Run::evaluate() {
 }
 
 int Run::leakage() {
-  eval::LeakageReport report{.found = eval::findLeaks(rows_, training_),
+  eval::LeakageReport report{.found = eval::findLeaks(rows_, training_, threadsFor(0)),
                              .training = training_.names(),
                              .trainingRows = &training_,
                              .clean = eval::Tally(subject_.zones),

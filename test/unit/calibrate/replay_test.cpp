@@ -1,6 +1,7 @@
 #include "lib/calibrate/calibrate.h"
 #include "lib/calibrate/stored.h"
 #include "semdns/format/artifact.h"
+#include "semdns/semdns.hpp"
 #include "test/unit/runtime/make_artifact.h"
 #include "test/unit/runtime/with_encoder.h"
 
@@ -8,49 +9,26 @@
 
 #include <cstring>
 #include <map>
-#include <memory>
 
 namespace semdns::calibrate {
 namespace {
 
-struct Close {
-  void operator()(semdns_artifact *p) const { semdns_artifact_release(p); }
-  void operator()(semdns_resolver *p) const { semdns_resolver_destroy(p); }
-  void operator()(semdns_scratch *p) const { semdns_scratch_destroy(p); }
-};
-
 class Subject {
 public:
-  explicit Subject(const std::string &bytes) {
-    semdns_error error = {};
-    error.size = sizeof error;
-    semdns_artifact *a = nullptr;
-    EXPECT_EQ(semdns_artifact_open_memory(bytes.data(), bytes.size(), nullptr, &a, &error),
-              SEMDNS_OK)
-        << error.message;
-    artifact.reset(a);
-    semdns_resolver *r = nullptr;
-    EXPECT_EQ(semdns_resolver_create(a, nullptr, &r, &error), SEMDNS_OK);
-    resolver.reset(r);
-    semdns_scratch *s = nullptr;
-    EXPECT_EQ(semdns_scratch_create(r, &s, &error), SEMDNS_OK);
-    scratch.reset(s);
-  }
+  explicit Subject(const std::string &bytes)
+      : artifact(Artifact::openMemory(bytes.data(), bytes.size())), resolver(artifact),
+        scratch(resolver) {}
   semdns_answer resolve(const std::string &text, uint32_t stages) {
-    semdns_query query = {};
-    query.size = sizeof query;
-    query.text = text.data();
-    query.text_size = text.size();
+    semdns_query query = Resolver::query(text);
     query.stages = stages;
-    semdns_answer answer = {};
-    answer.size = sizeof answer;
-    EXPECT_EQ(semdns_resolve(resolver.get(), scratch.get(), &query, &answer), SEMDNS_OK);
-    return answer;
+    Answer answer;
+    EXPECT_EQ(resolver.resolve(scratch, query, answer), SEMDNS_OK);
+    return *answer;
   }
 
-  std::unique_ptr<semdns_artifact, Close> artifact;
-  std::unique_ptr<semdns_resolver, Close> resolver;
-  std::unique_ptr<semdns_scratch, Close> scratch;
+  Artifact artifact;
+  Resolver resolver;
+  Scratch scratch;
 };
 
 std::vector<std::string> texts(const test::TestModel &model) {
@@ -76,7 +54,7 @@ TEST(Replay, GivesTheAnswersUnderAnyRules) {
         encoder ? test::makeEncoderModel(options) : test::makeModel(options);
     const std::string bytes = test::packArtifact(model);
     Subject first(bytes);
-    const Tree tree = treeOf(first.artifact.get());
+    const Tree tree = treeOf(first.artifact.raw());
     ASSERT_EQ(tree.size(), model.tree.zones.size());
     for (uint32_t z = 0; z < tree.size(); ++z) {
       EXPECT_EQ(tree.subtreeEnd[z], model.tree.zones[z].subtreeEnd);
@@ -85,7 +63,7 @@ TEST(Replay, GivesTheAnswersUnderAnyRules) {
     const std::vector<std::string> queries = texts(model);
     const std::vector<std::string_view> views(queries.begin(), queries.end());
     std::string error;
-    const auto evidence = measure(first.artifact.get(), views, 2, error);
+    const auto evidence = measure(first.artifact.raw(), views, 2, error);
     ASSERT_TRUE(evidence) << error;
     auto stored = readRules(bytes, error);
     ASSERT_TRUE(stored) << error;
@@ -138,8 +116,8 @@ TEST(Replay, OtherRulesLeaveOtherSectionsAlone) {
   auto changed = replaceRules(bytes, *rules, {{"risk.n", "7"}}, {}, 99, error);
   ASSERT_TRUE(changed) << error;
   Subject subject(*changed);
-  EXPECT_STREQ(semdns_artifact_meta(subject.artifact.get(), "risk.n"), "7");
-  EXPECT_STREQ(semdns_artifact_meta(subject.artifact.get(), "name"), "random");
+  EXPECT_STREQ(semdns_artifact_meta(subject.artifact.raw(), "risk.n"), "7");
+  EXPECT_STREQ(semdns_artifact_meta(subject.artifact.raw(), "name"), "random");
   auto sections = [](const std::string &file) {
     semdns_header header;
     std::memcpy(&header, file.data(), sizeof header);

@@ -48,11 +48,11 @@ TEST(Stats, BootstrapIsSeeded) {
 }
 
 TEST(Leakage, Texts) {
-  EXPECT_EQ(normalisedText("  What's\tTHE  time?? "), "what s the time");
-  EXPECT_EQ(normalisedText("?!"), "?!");
-  EXPECT_EQ(normalisedText("\xef\xbc\xa1"), "a"); // a full-width A
-  EXPECT_EQ(similarity("abc", "abc"), 1.0);
-  EXPECT_EQ(similarity("abcdef", "ghijkl"), 0.0);
+  EXPECT_EQ(text::comparable("  What's\tTHE  time?? "), "what s the time");
+  EXPECT_EQ(text::comparable("?!"), "?!");
+  EXPECT_EQ(text::comparable("\xef\xbc\xa1"), "a"); // a full-width A
+  EXPECT_EQ(text::similarity("abc", "abc"), 1.0);
+  EXPECT_EQ(text::similarity("abcdef", "ghijkl"), 0.0);
 }
 
 TEST(Leakage, FindsCopiesAndNearCopies) {
@@ -66,15 +66,15 @@ TEST(Leakage, FindsCopiesAndNearCopies) {
                    {"please tell me how long an express delivery to norway will take", "a", 3},
                    {"please tell me how long an express delivery to norway take", "a", 4}};
   rows.fileOf.assign(3, 0), training.fileOf.assign(4, 0);
-  const Leakage found = findLeaks(rows, training);
+  const Leakage found = findLeaks(rows, training, 2);
   ASSERT_EQ(found.leaks.size(), 2u);
   EXPECT_EQ(found.exact, 1u);
   EXPECT_EQ(found.near, 1u);
   EXPECT_EQ(found.otherLabel, 1u);
-  EXPECT_TRUE(found.leaks[0].exact);
-  EXPECT_EQ(found.leaks[0].training, 1u);
-  EXPECT_EQ(found.leaks[1].training, 3u); // the nearer of the two
-  EXPECT_GT(found.leaks[1].similarity, 0.9);
+  EXPECT_TRUE(found.leaks[0].twin.exact);
+  EXPECT_EQ(found.leaks[0].twin.known, 1u);
+  EXPECT_EQ(found.leaks[1].twin.known, 3u); // the nearer of the two
+  EXPECT_GT(found.leaks[1].twin.similarity, 0.9);
 }
 
 TEST(Leakage, Groups) {
