@@ -15,6 +15,8 @@ const char *semdns_status_text(semdns_status status) {
     return "scratch too small for this artifact";
   case SEMDNS_ERROR_ISA:
     return "kernel level unknown, absent or not runnable here";
+  case SEMDNS_ERROR_CAPACITY:
+    return "output does not fit";
   case SEMDNS_ERROR_IO:
     return "input or output error";
   case SEMDNS_ERROR_MEMORY:
@@ -31,12 +33,16 @@ const char *semdns_status_text(semdns_status status) {
     return "damaged section";
   case SEMDNS_ERROR_CODE:
     return "native code that must not be mapped";
+  case SEMDNS_ERROR_FRAME:
+    return "damaged frame";
   case SEMDNS_ERROR_VERSION:
     return "unsupported version";
   case SEMDNS_ERROR_KIND:
     return "another kind of semdns file";
   case SEMDNS_ERROR_FEATURE:
     return "needs an unknown feature";
+  case SEMDNS_ERROR_TABLES:
+    return "codec tables that are not here";
   }
   return "unknown status";
 }

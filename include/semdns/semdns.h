@@ -55,6 +55,7 @@ typedef enum semdns_status {
   SEMDNS_ERROR_ARGUMENT = 1, /* null pointer, bad size field, value out of range */
   SEMDNS_ERROR_SCRATCH = 2,  /* scratch too small for the resolver's artifact (after a swap) */
   SEMDNS_ERROR_ISA = 3,      /* SEMDNS_ISA or options.isa: unknown, absent or not runnable here */
+  SEMDNS_ERROR_CAPACITY = 4, /* the output does not fit in what the caller gave (codec.h) */
   /* 20..39: the operating system */
   SEMDNS_ERROR_IO = 20,
   SEMDNS_ERROR_MEMORY = 21,
@@ -65,10 +66,12 @@ typedef enum semdns_status {
   SEMDNS_ERROR_DIGEST = 43,
   SEMDNS_ERROR_SECTION = 44,  /* a section's content breaks its own rules */
   SEMDNS_ERROR_CODE = 45,     /* a native-code section that must not be mapped */
+  SEMDNS_ERROR_FRAME = 46,    /* not a frame, or a damaged one (codec.h) */
   /* 60..79: intact but not for us */
   SEMDNS_ERROR_VERSION = 60, /* another format major or kernel ABI */
   SEMDNS_ERROR_KIND = 61,    /* a pattern library where a hierarchy is wanted, or the reverse */
   SEMDNS_ERROR_FEATURE = 62, /* needs a feature that this library does not have */
+  SEMDNS_ERROR_TABLES = 63,  /* codec tables that the artifact does not have (codec.h) */
 } semdns_status;
 
 /* Lower-case words without final dot, e.g. "digest mismatch"; never null. */

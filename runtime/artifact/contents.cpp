@@ -116,10 +116,17 @@ bool parseContents(const Reader &reader, Contents &out, base::Error &error) {
       error.offset += s.offset;
       return false;
     }
-    if (s.tag == SEMDNS_TAG_DICT && hierarchy && s.target >= c.zones.header->zone_count)
+    const bool codec = s.tag == SEMDNS_TAG_DICT || s.tag == SEMDNS_TAG_PHRS ||
+                       s.tag == SEMDNS_TAG_TOKM || s.tag == SEMDNS_TAG_BYTM;
+    // Of earlier tables only the digest counts: the zones had other numbers then.
+    if (codec && hierarchy && !SEMDNS_CODEC_TARGET_AGE(s.target) &&
+        s.target >= c.zones.header->zone_count)
       return fail(error, SEMDNS_ERROR_SECTION, s.tag, s.offset,
-                  "dictionary of zone %u; there are %u zones", s.target,
+                  "codec tables of zone %u; there are %u zones", s.target,
                   c.zones.header->zone_count);
+    if (codec && !hierarchy && s.target)
+      return fail(error, SEMDNS_ERROR_SECTION, s.tag, s.offset,
+                  "codec tables of zone %u in a pattern library, whose only zone is 0", s.target);
   }
   out = c;
   return true;

@@ -10,7 +10,9 @@
 #include "semdns/format/head.h"
 #include "semdns/format/keywords.h"
 #include "semdns/format/meta.h"
+#include "semdns/format/model.h"
 #include "semdns/format/patterns.h"
+#include "semdns/format/phrases.h"
 #include "semdns/format/text.h"
 #include "semdns/format/wordpiece.h"
 #include "semdns/format/zones.h"
@@ -49,7 +51,10 @@ constexpr Known kKnown[] = {
     {SEMDNS_TAG_CLSF, SEMDNS_CLSF_VERSION, true, false},
     {SEMDNS_TAG_HEAD, SEMDNS_HEAD_VERSION, true, false},
     {SEMDNS_TAG_PATS, SEMDNS_PATS_VERSION, true, false},
-    {SEMDNS_TAG_DICT, SEMDNS_DICT_VERSION, false, true},
+    {SEMDNS_TAG_DICT, SEMDNS_DICT_VERSION, true, true},
+    {SEMDNS_TAG_PHRS, SEMDNS_PHRS_VERSION, true, true},
+    {SEMDNS_TAG_TOKM, SEMDNS_TOKM_VERSION, true, true},
+    {SEMDNS_TAG_BYTM, SEMDNS_BYTM_VERSION, true, true},
     {SEMDNS_TAG_KCPU, SEMDNS_KERNEL_ABI, true, true},
     {SEMDNS_TAG_KGPU, SEMDNS_KGPU_VERSION, true, true},
     {SEMDNS_TAG_DBUG, 1, false, true},
@@ -170,7 +175,7 @@ bool Reader::checkHeader(uint32_t kind, base::Error &error) const {
   if (h.section_count < 1 || h.section_count > SEMDNS_MAX_SECTIONS)
     return fail(error, SEMDNS_ERROR_STRUCTURE, 0, offsetof(semdns_header, section_count),
                 "%u sections; 1 to %u are possible", h.section_count, SEMDNS_MAX_SECTIONS);
-  uint64_t tableEnd = h.table_offset + uint64_t{h.section_count} * h.entry_size; // < 64 KiB
+  uint64_t tableEnd = h.table_offset + uint64_t{h.section_count} * h.entry_size; // < 2^22
   if (tableEnd > size_)
     return fail(error, SEMDNS_ERROR_TRUNCATED, 0, size_,
                 "file ends within the section table: %" PRIu64 " bytes, the table ends at %" PRIu64,
@@ -292,8 +297,9 @@ bool Reader::checkTable(base::Error &error) const {
                     i, s.raw_size);
     }
     for (uint32_t j = 0; j < i; ++j) {
-      semdns_section other = entry(j);
-      if (other.tag == s.tag && other.target == s.target)
+      const uint8_t *other = data_ + header_.table_offset + uint64_t{j} * header_.entry_size;
+      if (load<uint32_t>(other + offsetof(semdns_section, tag)) == s.tag &&
+          load<uint32_t>(other + offsetof(semdns_section, target)) == s.target)
         return fail(error, SEMDNS_ERROR_STRUCTURE, s.tag, at,
                     "sections %u and %u have the same tag and target %u", j, i, s.target);
     }

@@ -160,7 +160,7 @@ bool load(semdns_artifact &a, const semdns_open_options &options, Error &error) 
   a.isas[a.isaCount++] = exec::isaName(SEMDNS_ISA_PORTABLE);
   for (uint32_t i = 0; i < reader.sectionCount(); ++i) {
     const semdns_section entry = reader.entry(i);
-    if (entry.tag == SEMDNS_TAG_KCPU && exec::isaName(entry.target))
+    if (entry.tag == SEMDNS_TAG_KCPU && exec::isaName(entry.target) && a.isaCount < kMaxIsas)
       a.isas[a.isaCount++] = exec::isaName(entry.target);
   }
   if (options.verify && options.verify(options.verify_user, a.digest) != 0)

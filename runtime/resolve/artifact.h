@@ -19,6 +19,9 @@ struct ZoneView {
   uint32_t engineCount;
 };
 
+/// More than there are CPU levels to name.
+inline constexpr uint32_t kMaxIsas = 32;
+
 struct MetaView {
   const char *key;
   const char *value;
@@ -52,7 +55,8 @@ struct semdns_artifact {
   semdns::resolve::MetaView *meta = nullptr; ///< [metaCount] sorted by key
   char *strings = nullptr;                   ///< what all of these point to, NUL-terminated
 
-  const char *isas[SEMDNS_MAX_SECTIONS + 1] = {}; ///< names of the levels inside, "portable" first
+  const char *isas[semdns::resolve::kMaxIsas] =
+      {}; ///< names of the levels inside, "portable" first
   uint32_t isaCount = 0;
 };
 

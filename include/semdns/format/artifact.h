@@ -36,7 +36,7 @@
 
 /* Limits, checked before anything is allocated. */
 #define SEMDNS_MAX_FILE_SIZE (UINT64_C(1) << 36) /* 64 GiB */
-#define SEMDNS_MAX_SECTIONS 64u
+#define SEMDNS_MAX_SECTIONS 4096u /* codec tables: one a zone and mode */
 #define SEMDNS_MAX_HEADER_SIZE 4096u
 #define SEMDNS_MAX_RAW_SIZE (UINT64_C(1) << 32) /* decompressed size of a compressed section */
 #define SEMDNS_SECTION_ALIGN 64u
@@ -107,11 +107,20 @@ SEMDNS_FORMAT_ASSERT(sizeof(semdns_section) == 96);
 #define SEMDNS_TAG_CLSF SEMDNS_TAG('C', 'L', 'S', 'F') /* acceptance: thresholds, format/classes.h */
 #define SEMDNS_TAG_HEAD SEMDNS_TAG('H', 'E', 'A', 'D') /* stage 3: classes, thresholds, format/head.h */
 #define SEMDNS_TAG_PATS SEMDNS_TAG('P', 'A', 'T', 'S') /* mined patterns, format/patterns.h */
-#define SEMDNS_TAG_DICT SEMDNS_TAG('D', 'I', 'C', 'T') /* zstd dictionary; target = zone index */
+#define SEMDNS_TAG_DICT SEMDNS_TAG('D', 'I', 'C', 'T') /* codec `zstd`: its dictionary */
+#define SEMDNS_TAG_PHRS SEMDNS_TAG('P', 'H', 'R', 'S') /* codec `turbo`, format/phrases.h; as DICT */
+#define SEMDNS_TAG_TOKM SEMDNS_TAG('T', 'O', 'K', 'M') /* codec `fast`, format/model.h; as DICT */
+#define SEMDNS_TAG_BYTM SEMDNS_TAG('B', 'Y', 'T', 'M') /* codec `max`, format/model.h; as DICT */
 #define SEMDNS_TAG_KCPU SEMDNS_TAG('K', 'C', 'P', 'U') /* compiled kernel, ELF; target = semdns_isa */
 #define SEMDNS_TAG_KGPU SEMDNS_TAG('K', 'G', 'P', 'U') /* PTX or cubin */
 #define SEMDNS_TAG_DBUG SEMDNS_TAG('D', 'B', 'U', 'G') /* IR dumps, optional */
 #define SEMDNS_TAG_GOLD SEMDNS_TAG('G', 'O', 'L', 'D') /* `test {}` queries with answers, format/gold.h */
+
+/* Codec tables (DICT, PHRS, TOKM, BYTM) name their zone: its index, in the low 24 bits; the high 8 count
+ * from 1 what earlier builds had there, kept so that their frames stay readable. 0 in a .plib. */
+#define SEMDNS_CODEC_TARGET(zone, age) ((uint32_t)(zone) | (uint32_t)(age) << 24)
+#define SEMDNS_CODEC_TARGET_ZONE(target) ((target)&0xffffffu)
+#define SEMDNS_CODEC_TARGET_AGE(target) ((target) >> 24)
 
 /* CPU levels a kernel can be compiled for; a level implies those before it, except that
  * AArch64 levels form a line of their own. Values are part of the format. */
