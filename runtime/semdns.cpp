@@ -107,6 +107,12 @@ const char *semdns_answer_reason_text(semdns_answer_reason reason) {
     return "context";
   case SEMDNS_REASON_REGION:
     return "region";
+  case SEMDNS_REASON_BLOCKED:
+    return "blocked";
+  case SEMDNS_REASON_DROPPED:
+    return "dropped";
+  case SEMDNS_REASON_POLICY:
+    return "policy";
   }
   return "unknown";
 }

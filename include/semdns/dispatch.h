@@ -44,6 +44,8 @@ typedef struct semdns_dispatcher_options {
   uint32_t max_scopes;    /* token bucket states; 0 = 1024, at most 2^20. Beyond: one shared bucket a
                              rule */
   uint32_t lanes;         /* 0 = 8, at most 32 */
+  uint32_t max_policy_words; /* in all text patterns of the policy; 0 = 1024, at most 2^20 */
+  uint32_t reserved;
   uint64_t seed;          /* of every random choice; equal calls with equal seeds choose equally */
 } semdns_dispatcher_options;
 
@@ -157,7 +159,7 @@ typedef struct semdns_dispatch_answer {
   uint32_t attempts;   /* endpoints tried, hedge included */
   uint32_t zones_tried;
   uint32_t hedged, panic; /* 1: a second attempt ran; held endpoints were asked */
-  uint32_t reserved;
+  uint32_t pinned;     /* 1: a policy rule names the zone; no promise about misroutes covers it */
   uint64_t serial;
   uint64_t retry_after;      /* ns from now; SHED and NOENGINE: when asking again may help; else 0 */
   semdns_zone_ref zone;      /* whose engine answers; without one the classification's */
@@ -166,6 +168,7 @@ typedef struct semdns_dispatch_answer {
   const char *engine;        /* "" if none answered */
   const char *endpoint;      /* likewise */
   const char *request_id, *traceparent; /* as given; "" if not */
+  const char *by; /* the policy rule that was met, "" if none */
 } semdns_dispatch_answer;
 
 typedef struct semdns_step {
@@ -256,6 +259,8 @@ typedef struct semdns_stats {
   uint64_t clock_backwards;  /* calls whose `now` lay before the ticket's last */
   uint64_t tickets_exhausted, tickets_forgotten;
   uint64_t configurations, bad_configurations;
+  uint64_t policy_blocked, policy_dropped, policy_pinned, policy_passed; /* queries by what the rule
+                                                                            that they met says */
 } semdns_stats;
 SEMDNS_API semdns_status semdns_dispatcher_stats(semdns_dispatcher *dispatcher, semdns_stats *stats);
 

@@ -265,6 +265,9 @@ typedef enum semdns_answer_reason {
   SEMDNS_REASON_CANCELLED = 16,    /* REFUSED: by the caller */
   SEMDNS_REASON_CONTEXT = 17,      /* NOENGINE: longer than any engine's context */
   SEMDNS_REASON_REGION = 18,       /* NOENGINE: no endpoint in the allowed regions */
+  SEMDNS_REASON_BLOCKED = 19,      /* REFUSED: by a policy rule */
+  SEMDNS_REASON_DROPPED = 20,      /* REFUSED: by a policy rule; the asker need not hear of it */
+  SEMDNS_REASON_POLICY = 21,       /* ROUTED: a policy rule names the zone */
 } semdns_answer_reason;
 
 SEMDNS_API const char *semdns_answer_status_text(semdns_answer_status status); /* "ROUTED" */

@@ -87,6 +87,7 @@ std::string makeArtifact(std::vector<EngineText> engines, const std::vector<Zone
     engine.region = e.region;
     engine.tier = static_cast<spec::Tier>(e.tier);
     engine.maxContext = e.maxContext;
+    engine.costPerMtokNano = e.costNano;
     tree.engines.push_back(engine);
   }
   std::vector<Draft> drafts;

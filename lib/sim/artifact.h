@@ -11,6 +11,7 @@ namespace semdns::sim {
 struct EngineText {
   std::string name, region;
   uint32_t tier = 0, maxContext = 0;
+  uint64_t costNano = 0; ///< of a million tokens, in 1e-9 of the currency's unit; 0: not stated
 };
 
 struct ZoneText {

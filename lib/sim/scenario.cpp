@@ -287,6 +287,12 @@ private:
       const Pair p = pair(tokens_[at_++]);
       if (p.key == "context") {
         out.maxContext = static_cast<uint32_t>(whole(p.where, p.value));
+      } else if (p.key == "cost") {
+        char *end = nullptr;
+        const double cost = std::strtod(p.value.c_str(), &end);
+        if (p.value.empty() || *end || !(cost >= 0 && cost < 1e6))
+          bad(p.where, "expected a cost of a million tokens, found '" + p.value + "'");
+        out.costNano = static_cast<uint64_t>(cost * 1e9);
       } else if (p.key == "region") {
         out.region = p.value;
       } else if (p.key == "tier") {
@@ -296,7 +302,7 @@ private:
           bad(p.where, "unknown tier '" + p.value + "'", didYouMean(p.value, tiers));
         out.tier = static_cast<uint32_t>(found - tiers.begin());
       } else {
-        unknownKey(p, {"context", "region", "tier"});
+        unknownKey(p, {"context", "cost", "region", "tier"});
       }
     }
     current().engines.push_back(out);
@@ -353,10 +359,13 @@ private:
         options_.max_scopes = small;
       else if (p.key == "lanes")
         options_.lanes = small;
+      else if (p.key == "policy-words")
+        options_.max_policy_words = small;
       else if (p.key == "seed")
         options_.seed = n;
       else
-        unknownKey(p, {"tickets", "endpoints", "blocks", "scopes", "lanes", "seed"});
+        unknownKey(p,
+                   {"tickets", "endpoints", "blocks", "scopes", "lanes", "policy-words", "seed"});
     }
   }
 
@@ -556,6 +565,8 @@ private:
       f["classified"] = a.classified.name;
       f["engine"] = a.engine;
       f["endpoint"] = a.endpoint;
+      f["by"] = a.by;
+      f["pinned"] = number(a.pinned);
       f["id"] = a.request_id;
       f["traceparent"] = a.traceparent;
       say(name + ": done " + f["status"] + " " + f["reason"] + " " + f["zone"] + " " +
@@ -828,7 +839,11 @@ private:
                {"tickets_exhausted", number(s.tickets_exhausted)},
                {"tickets_forgotten", number(s.tickets_forgotten)},
                {"configurations", number(s.configurations)},
-               {"bad_configurations", number(s.bad_configurations)}};
+               {"bad_configurations", number(s.bad_configurations)},
+               {"policy_blocked", number(s.policy_blocked)},
+               {"policy_dropped", number(s.policy_dropped)},
+               {"policy_pinned", number(s.policy_pinned)},
+               {"policy_passed", number(s.policy_passed)}};
     for (uint32_t i = 0; i <= SEMDNS_TIMEOUT; ++i)
       f[lower(semdns_answer_status_text(static_cast<semdns_answer_status>(i)))] =
           number(s.by_status[i]);
@@ -889,12 +904,13 @@ private:
       if (!facts.count(p.key) && !zeros && what.text != "last") {
         // The key may belong to another action: that is a finding. A key of no action is a slip.
         static const std::vector<std::string> kOthers = {
-            "action",      "until",    "attempt",     "timeout", "endpoint",    "engine",
-            "hedge",       "probe",    "status",      "reason",  "retryable",   "stage",
-            "ttl",         "attempts", "zones_tried", "hedged",  "panic",       "serial",
-            "retry_after", "zone",     "classified",  "id",      "traceparent", "state",
-            "in_flight",   "failures", "hold_level",  "success", "latency",     "utilisation",
-            "complexity",  "affinity", "geography",   "history", "score",       "excluded"};
+            "action",      "until",       "attempt",     "timeout",  "endpoint",    "engine",
+            "hedge",       "probe",       "status",      "reason",   "retryable",   "stage",
+            "ttl",         "attempts",    "zones_tried", "hedged",   "panic",       "serial",
+            "retry_after", "zone",        "classified",  "id",       "traceparent", "state",
+            "by",          "pinned",      "in_flight",   "failures", "hold_level",  "success",
+            "latency",     "utilisation", "complexity",  "affinity", "geography",   "history",
+            "score",       "excluded"};
         std::vector<std::string> known = kOthers;
         for (const auto &[key, value] : facts)
           known.push_back(key);

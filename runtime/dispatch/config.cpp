@@ -63,6 +63,7 @@ struct Parser {
   Config &config;
   EndpointLine *endpoints;
   uint32_t capacity;
+  Policy &policy;
   semdns_error *error;
   uint32_t line = 0;
   const char *at = nullptr, *lineStart = nullptr, *lineEnd = nullptr;
@@ -95,8 +96,10 @@ struct Parser {
     word = {at, 0, static_cast<uint32_t>(at - lineStart) + 1};
     if (at == lineEnd || *at == '#')
       return false;
-    while (at < lineEnd && *at != ' ' && *at != '\t' && *at != '\r' && *at != '#')
-      ++at;
+    bool quoted = false;
+    for (; at < lineEnd && (quoted || (*at != ' ' && *at != '\t' && *at != '\r' && *at != '#'));
+         ++at)
+      quoted ^= *at == '"';
     word.size = static_cast<size_t>(at - word.text);
     return true;
   }
@@ -225,6 +228,91 @@ struct Parser {
     return unknown("zone", nearest);
   }
 
+  /// Takes the quotation marks off.
+  bool unquote(Word &word) {
+    if (!word.size || word.text[0] != '"')
+      return true;
+    if (word.size < 2 || word.text[word.size - 1] != '"')
+      return fail(word, "the quotation does not end here");
+    ++word.text;
+    ++word.column;
+    word.size -= 2;
+    return true;
+  }
+
+  bool pattern(Word value, uint32_t rule) {
+    if (!unquote(value))
+      return false;
+    uint64_t words[SEMDNS_MAX_WORDS], features[SEMDNS_MAX_WORDS];
+    const uint32_t all = resolve::wordsOf(artifact, value.text, value.size, words, features);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < all; ++i)
+      if (!(words[i] & 1)) // punctuation parts no pattern
+        words[count++] = words[i];
+    if (!count || count > kMaxPatternWords)
+      return fail(value, "a pattern has 1 to %u words, this one %u", kMaxPatternWords, count);
+    return addPattern(policy, rule, words, count) ||
+           fail(value, "more than %u words in all patterns (max_policy_words)", policy.capacity);
+  }
+
+  bool policyRule() {
+    static constexpr const char *kKeys[] = {"to", "zone", "scope", "text"};
+    static constexpr const char *kActions[] = {"block", "drop", "pin", "pass"};
+    Word name, action, word, key, value;
+    if (!need(name, "a name for the rule") || !need(action, "block, drop, pin or pass"))
+      return false;
+    if (name.size >= SEMDNS_ID_MAX)
+      return fail(name, "a rule's name has at most %u bytes", SEMDNS_ID_MAX - 1);
+    if (policy.ruleCount == kMaxPolicyRules)
+      return fail(name, "more than %u policy rules", kMaxPolicyRules);
+    for (uint32_t i = 0; i < policy.ruleCount; ++i)
+      if (same(name, policy.rules[i].name))
+        return fail(name, "policy rule '%s' is there already", policy.rules[i].name);
+    PolicyRule &rule = policy.rules[policy.ruleCount];
+    memset(static_cast<void *>(&rule), 0, sizeof rule);
+    memcpy(rule.name, name.text, name.size);
+    Nearest nearest(action);
+    for (uint8_t i = 0; i < 4; ++i) {
+      if (same(action, kActions[i]))
+        rule.action = static_cast<PolicyAction>(i + 1);
+      nearest.offer(kActions[i]);
+    }
+    if (rule.action == PolicyAction::None)
+      return unknown("action", nearest);
+    while (next(word)) {
+      if (!pair(word, key, value))
+        return false;
+      uint64_t hash;
+      if (same(key, "to")) {
+        if (!zone(value, hash))
+          return false;
+        if (value.size >= kZoneNameMax)
+          return fail(value, "a zone's name has at most %u bytes", kZoneNameMax - 1);
+        memcpy(rule.target, value.text, value.size);
+      } else if (same(key, "zone")) {
+        if (!zone(value, rule.zone))
+          return false;
+        rule.after = true;
+      } else if (same(key, "scope")) {
+        if (!unquote(value))
+          return false;
+        rule.scope = hashBytes(value.text, value.size);
+      } else if (same(key, "text")) {
+        if (!pattern(value, policy.ruleCount))
+          return false;
+        rule.hasText = true;
+      } else {
+        return badKey(key, kKeys, 4);
+      }
+    }
+    if ((rule.action == PolicyAction::Pin) != (rule.target[0] != 0))
+      return fail(word, rule.target[0] ? "only pin has to=ZONE" : "to=ZONE is missing");
+    policy.textRules += rule.hasText;
+    ++(rule.after ? policy.afterRules : policy.beforeRules);
+    ++policy.ruleCount;
+    return true;
+  }
+
   bool badKey(const Word &key, const char *const *keys, size_t count) {
     Nearest nearest(key);
     for (size_t i = 0; i < count; ++i)
@@ -309,7 +397,7 @@ struct Parser {
   }
 
   bool zoneRule() {
-    static constexpr const char *kKeys[] = {"select", "weights", "policy"};
+    static constexpr const char *kKeys[] = {"select", "weights", "policy", "engines"};
     static constexpr const char *kMethods[] = {"score", "least-loaded", "p2c", "round-robin",
                                                "hash"};
     Word name, word, key, value;
@@ -346,8 +434,16 @@ struct Parser {
           rule.failClosed = true;
         else if (!same(value, "fail-to-parent"))
           return unknown("policy", nearest);
+      } else if (same(key, "engines")) {
+        Nearest nearest(value);
+        nearest.offer("ordered");
+        nearest.offer("cheapest");
+        if (same(value, "cheapest"))
+          rule.rules.cheapest = true;
+        else if (!same(value, "ordered"))
+          return unknown("order of engines", nearest);
       } else {
-        return badKey(key, kKeys, 3);
+        return badKey(key, kKeys, 4);
       }
     }
     config.zones[config.zoneCount++] = rule;
@@ -405,7 +501,8 @@ struct Parser {
   }
 
   bool statement(const Word &verb) {
-    static constexpr const char *kVerbs[] = {"set", "endpoint", "zone", "bucket", "distance"};
+    static constexpr const char *kVerbs[] = {"set",    "endpoint", "zone",
+                                             "bucket", "distance", "policy"};
     Nearest nearest(verb);
     for (const char *known : kVerbs)
       nearest.offer(known);
@@ -414,6 +511,7 @@ struct Parser {
                       : same(verb, "zone")     ? zoneRule()
                       : same(verb, "bucket")   ? bucket()
                       : same(verb, "distance") ? distance()
+                      : same(verb, "policy")   ? policyRule()
                                                : unknown("statement", nearest);
     Word rest;
     if (done && next(rest))
@@ -435,6 +533,7 @@ struct Parser {
     ++line;
     if (config.settings.holdBase > config.settings.holdMax)
       return fail({text, 0, 1}, "hold-down-base is longer than hold-down-max");
+    finishPolicy(policy);
     return true;
   }
 };
@@ -475,10 +574,11 @@ uint32_t findRule(const Config &config, uint64_t zone) {
 
 bool parseConfig(const char *text, size_t size, const semdns_artifact &artifact,
                  const Regions &before, Config &config, EndpointLine *endpoints, uint32_t capacity,
-                 semdns_error *error) {
+                 Policy &policy, semdns_error *error) {
   clearConfig(config);
+  clearPolicy(policy);
   config.regions = before;
-  return Parser{artifact, config, endpoints, capacity, error}.parse(text, size);
+  return Parser{artifact, config, endpoints, capacity, policy, error}.parse(text, size);
 }
 
 } // namespace semdns::dispatch

@@ -1,6 +1,7 @@
 /// \file The run-time configuration: text to a checked block (docs/dispatch.md, "Configuration").
 #pragma once
 
+#include "runtime/dispatch/policy.h"
 #include "runtime/dispatch/select.h"
 
 struct semdns_artifact;
@@ -57,10 +58,10 @@ void clearConfig(Config &config);
 /// Rule of a zone by its hash, kNoRule if none.
 uint32_t findRule(const Config &config, uint64_t zone);
 
-/// Fills `config`, whose regions go on from those of `before`, and `endpoints` [capacity]. False
-/// with `error` (code ARGUMENT, "LINE:COLUMN: ...") on the first line that is wrong.
+/// Fills `config`, whose regions go on from those of `before`, `endpoints` [capacity] and `policy`.
+/// False with `error` (code ARGUMENT, "LINE:COLUMN: ...") on the first line that is wrong.
 bool parseConfig(const char *text, size_t size, const semdns_artifact &artifact,
                  const Regions &before, Config &config, EndpointLine *endpoints, uint32_t capacity,
-                 semdns_error *error);
+                 Policy &policy, semdns_error *error);
 
 } // namespace semdns::dispatch

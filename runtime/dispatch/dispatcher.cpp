@@ -6,6 +6,7 @@
 #include "runtime/dispatch/atomics.h"
 #include "runtime/dispatch/buckets.h"
 #include "runtime/dispatch/config.h"
+#include "runtime/dispatch/policy.h"
 #include "runtime/dispatch/prefix.h"
 #include "runtime/dispatch/query.h"
 #include "runtime/resolve/artifact.h"
@@ -42,8 +43,11 @@ struct Ticket {
   uint64_t epoch; ///< of the configuration that rule[] is about
   uint32_t rule[SEMDNS_CHAIN_MAX], chain[SEMDNS_CHAIN_MAX];
   uint32_t rulesKnown;
-  // The classification.
+  // The classification, and what policy has made of it.
   uint32_t status, reason, stage, ttl, confidence;
+  uint32_t classified, classifiedConfidence; ///< the cascade's zone
+  PolicyAction policy;
+  char by[SEMDNS_ID_MAX]; ///< policy rule
   // The query.
   uint64_t deadline, last, key, session;
   uint32_t tokens, outputTokens, region, allowedRegions, blockCount, flags;
@@ -81,6 +85,8 @@ struct semdns_dispatcher {
   PrefixTable prefixes;
   Buckets buckets;
   Config config, draft; ///< draft: under `configuring`
+  Policy policy, policyDraft;
+  uint32_t policyRules; ///< atomic: of `policy`
   EndpointLine *lines;  ///< of the draft
   pthread_mutex_t configuring;
 };
@@ -92,12 +98,12 @@ using semdns::resolve::ZoneView;
 // ---- Memory -------------------------------------------------------------------------------------
 
 struct Shape {
-  uint32_t tickets, endpoints, blocks, scopes, lanes;
+  uint32_t tickets, endpoints, blocks, scopes, lanes, policyWords;
   uint64_t seed;
 };
 
 bool shapeOf(const semdns_dispatcher_options *options, Shape &out) {
-  out = {1024, 64, 16384, 1024, 8, 0};
+  out = {1024, 64, 16384, 1024, 8, 1024, 0};
   if (!options)
     return true;
   if (options->size < sizeof *options)
@@ -111,7 +117,8 @@ bool shapeOf(const semdns_dispatcher_options *options, Shape &out) {
                     take(options->max_endpoints, kMaxEndpoints, out.endpoints) &&
                     take(options->max_blocks, 1u << 24, out.blocks) &&
                     take(options->max_scopes, 1u << 20, out.scopes) &&
-                    take(options->lanes, kMaxLanes, out.lanes);
+                    take(options->lanes, kMaxLanes, out.lanes) &&
+                    take(options->max_policy_words, 1u << 20, out.policyWords);
   if (out.lanes > out.tickets)
     out.lanes = out.tickets;
   out.blocks = (out.blocks + 3) & ~3u;
@@ -119,7 +126,7 @@ bool shapeOf(const semdns_dispatcher_options *options, Shape &out) {
 }
 
 struct Layout {
-  size_t lanes, tickets, endpoints, engines, blocks, buckets, lines, end;
+  size_t lanes, tickets, endpoints, engines, blocks, buckets, lines, policies, end;
 };
 
 Layout layoutOf(const Shape &s) {
@@ -131,7 +138,8 @@ Layout layoutOf(const Shape &s) {
   l.blocks = l.engines + align64(kMaxEngines * sizeof(Engine));
   l.buckets = l.blocks + size_t(s.blocks) * sizeof(BlockEntry);
   l.lines = l.buckets + align64((size_t(s.scopes) + kMaxBucketRules) * sizeof(BucketSlot));
-  l.end = l.lines + align64(s.endpoints * sizeof(EndpointLine));
+  l.policies = l.lines + align64(s.endpoints * sizeof(EndpointLine));
+  l.end = l.policies + 2 * policyMemory(s.policyWords);
   return l;
 }
 
@@ -421,6 +429,20 @@ uint32_t firstEngine(const ZoneView &view, uint64_t random) {
   return i;
 }
 
+/// By cost, then by the spec's order: the one after `last`, the first after kNobody. What states no
+/// cost comes at the end.
+uint32_t nextCheapest(const ZoneView &view, uint32_t last) {
+  const auto before = [&](uint32_t a, uint32_t b) {
+    const double x = view.engines[a].cost_per_mtok, y = view.engines[b].cost_per_mtok;
+    return x == y ? a < b : y <= 0 || (x > 0 && x < y);
+  };
+  uint32_t best = kNobody;
+  for (uint32_t i = 0; i < view.engineCount; ++i)
+    if ((last == kNobody || before(last, i)) && (best == kNobody || before(i, best)))
+      best = i;
+  return best;
+}
+
 /// Reserves an endpoint of the level's engines and appends the attempt.
 bool pickAt(semdns_dispatcher &d, Lane &lane, Ticket &t, uint32_t level, bool retry, bool hedge,
             uint64_t now, Search &search) {
@@ -431,9 +453,11 @@ bool pickAt(semdns_dispatcher &d, Lane &lane, Ticket &t, uint32_t level, bool re
   countBlocks(d, t, held);
   Request request = requestOf(d, lane, t, now, held, tried);
   const Rules rules = rulesAt(d, t, level);
-  const uint32_t first = firstEngine(view, request.random);
+  const uint32_t first = rules.cheapest ? 0 : firstEngine(view, request.random);
+  uint32_t last = kNobody;
   for (uint32_t i = 0; i < view.engineCount; ++i) {
-    const semdns_engine_choice &declared = view.engines[i == 0 ? first : i <= first ? i - 1 : i];
+    last = rules.cheapest ? nextCheapest(view, last) : i == 0 ? first : i <= first ? i - 1 : i;
+    const semdns_engine_choice &declared = view.engines[last];
     if (!contextFits(declared, t)) {
       search.tooLong = true;
       continue;
@@ -677,7 +701,12 @@ void fillAnswer(const Ticket &t, semdns_dispatch_answer &out) {
   setZone(t, answered ? t.level : 0, t.confidence, out.zone);
   if (answered && t.level)
     out.zone.confidence = t.chain[t.level] ? 0 : kOne;
-  setZone(t, 0, t.confidence, out.classified);
+  out.classified.index = t.classified;
+  out.classified.confidence = t.classifiedConfidence;
+  out.classified.name = t.artifact->views[t.classified].name;
+  out.classified.path = t.artifact->views[t.classified].path;
+  out.pinned = t.policy == PolicyAction::Pin;
+  out.by = t.by;
   out.digest_hex = t.artifact->digestHex;
   out.engine = t.winnerEngine;
   out.endpoint = t.winnerEndpoint;
@@ -714,6 +743,126 @@ semdns_status classify(semdns_dispatcher &d, semdns_scratch *scratch, const semd
   return semdns_resolve(d.resolver, scratch, &query, &answer);
 }
 
+// ---- Policy -------------------------------------------------------------------------------------
+
+/// What policy says to one query, as far as it has been asked.
+struct Ruling {
+  PolicyAction action = PolicyAction::None;
+  bool textsRead = false;
+  uint64_t epoch = UINT64_MAX; ///< of the policy that `texts` belongs to
+  RuleSet texts = {};
+  char by[SEMDNS_ID_MAX];
+  char target[kZoneNameMax];
+};
+
+/// Reads all of the text, unlike the cascade, which decides on two windows of a long one: padding
+/// must not get a text past a rule. In pieces that end at a space where there is one.
+void readTexts(const Policy &policy, const semdns_scratch &scratch, const semdns_query &query,
+               RuleSet &found) {
+  constexpr size_t kPiece = 1024; // far fewer words than SEMDNS_MAX_WORDS, whatever the bytes
+  const char *text = query.text;
+  size_t left = query.text_size;
+  uint32_t state = 0;
+  while (left) {
+    size_t size = left;
+    if (left > kPiece) {
+      size = kPiece;
+      while (size && static_cast<uint8_t>(text[size - 1]) > ' ')
+        --size;
+      if (!size)
+        for (size = kPiece; size > kPiece - 4 && (text[size] & 0xc0) == 0x80;)
+          --size;
+    }
+    const uint64_t *words;
+    const uint32_t count = semdns::resolve::wordsOf(scratch, text, size, words);
+    matchWords(policy, state, words, count, found);
+    text += size;
+    left -= size;
+  }
+}
+
+/// The first rule that holds, before classification or, with the names of the classified zone and
+/// of its ancestors, after it. Under a lane.
+void askPolicy(const semdns_dispatcher &d, const semdns_scratch &scratch, const semdns_query &query,
+               bool after, const uint64_t *zones, uint32_t zoneCount, Ruling &ruling) {
+  const Policy &policy = d.policy;
+  if (!(after ? policy.afterRules : policy.beforeRules))
+    return;
+  if (!ruling.textsRead || ruling.epoch != d.policyEpoch) {
+    ruling.epoch = d.policyEpoch;
+    ruling.textsRead = true;
+    ruling.texts = {};
+    if (policy.textRules)
+      readTexts(policy, scratch, query, ruling.texts);
+  }
+  const uint64_t scope = query.scope ? hashBytes(query.scope, query.scope_size) : 1;
+  const uint32_t number = firstRule(policy, after, ruling.texts, scope, zones, zoneCount);
+  if (number == kMaxPolicyRules)
+    return;
+  const PolicyRule &rule = policy.rules[number];
+  ruling.action = rule.action;
+  memcpy(ruling.by, rule.name, sizeof ruling.by);
+  memcpy(ruling.target, rule.target, sizeof ruling.target);
+}
+
+/// The zone of this name or, where an artifact has none, its nearest ancestor: the name is the
+/// configuration's, which may have been checked against another artifact.
+uint32_t zoneOrAbove(const semdns_artifact &artifact, const char *name) {
+  for (;; ++name) {
+    const uint32_t zone = semdns_artifact_find_zone(&artifact, name);
+    if (zone != UINT32_MAX)
+      return zone;
+    while (*name && *name != '.')
+      ++name;
+    if (!*name || !name[1])
+      return 0;
+  }
+}
+
+/// The answer that policy gives in the cascade's place; false where it leaves that as it is.
+bool answerByPolicy(const semdns_scratch &scratch, const Ruling &ruling, semdns_answer &answer) {
+  using semdns::resolve::answerWith;
+  switch (ruling.action) {
+  case PolicyAction::None:
+  case PolicyAction::Pass:
+    return false;
+  case PolicyAction::Block:
+    answerWith(scratch, 0, SEMDNS_REFUSED, SEMDNS_REASON_BLOCKED, answer);
+    return true;
+  case PolicyAction::Drop:
+    answerWith(scratch, 0, SEMDNS_REFUSED, SEMDNS_REASON_DROPPED, answer);
+    return true;
+  case PolicyAction::Pin:
+    answerWith(scratch, zoneOrAbove(*semdns::resolve::artifactOf(scratch), ruling.target),
+               SEMDNS_ROUTED, SEMDNS_REASON_POLICY, answer);
+    return true;
+  }
+  return false;
+}
+
+/// After classification; also counts what was met before it.
+void applyPolicy(const semdns_dispatcher &d, Lane &lane, const semdns_scratch &scratch,
+                 const semdns_query &query, Ruling &ruling, Ticket &t, semdns_answer &answer) {
+  t.classified = answer.zone.index;
+  t.classifiedConfidence = answer.zone.confidence;
+  if (ruling.action == PolicyAction::None && d.policy.afterRules &&
+      answer.status != SEMDNS_TIMEOUT) {
+    uint64_t zones[SEMDNS_CHAIN_MAX];
+    for (uint32_t i = 0; i < answer.chain_count; ++i)
+      zones[i] = hashBytes(answer.chain[i].name, strlen(answer.chain[i].name));
+    askPolicy(d, scratch, query, true, zones, answer.chain_count, ruling);
+    answerByPolicy(scratch, ruling, answer);
+  }
+  t.policy = ruling.action;
+  if (t.policy == PolicyAction::None)
+    return;
+  memcpy(t.by, ruling.by, sizeof t.by);
+  lane.stats.policy_blocked += t.policy == PolicyAction::Block;
+  lane.stats.policy_dropped += t.policy == PolicyAction::Drop;
+  lane.stats.policy_pinned += t.policy == PolicyAction::Pin;
+  lane.stats.policy_passed += t.policy == PolicyAction::Pass;
+}
+
 /// 0, or ns until every bucket that concerns the query would have a token.
 uint64_t askBuckets(semdns_dispatcher &d, const Ticket &t, const semdns_query &query,
                     uint64_t now) {
@@ -736,16 +885,20 @@ uint64_t askBuckets(semdns_dispatcher &d, const Ticket &t, const semdns_query &q
 
 bool validQuery(const semdns_dispatch_query *q) {
   return q && q->size >= sizeof *q && q->query && q->query->size >= sizeof *q->query &&
-         !(q->flags & ~SEMDNS_DISPATCH_HEDGE) && (q->blocks || !q->block_count);
+         !(q->flags & ~SEMDNS_DISPATCH_HEDGE) && (q->blocks || !q->block_count) &&
+         (q->query->text || !q->query->text_size) &&
+         (q->query->context || !q->query->context_size) &&
+         (q->query->scope || !q->query->scope_size);
 }
 
 void begin(semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_scratch *scratch,
-           const semdns_dispatch_query &q, const semdns_answer &answer, uint64_t now) {
+           const semdns_dispatch_query &q, Ruling &ruling, semdns_answer &answer, uint64_t now) {
   const uint32_t generation = t.generation + 1 ? t.generation + 1 : 1;
   memset(&t, 0, sizeof t);
   t.generation = generation;
   t.inUse = true;
   t.artifact = semdns_artifact_retain(semdns::resolve::artifactOf(*scratch));
+  applyPolicy(d, lane, *scratch, *q.query, ruling, t, answer);
   t.chainCount = static_cast<uint8_t>(answer.chain_count);
   for (uint32_t i = 0; i < answer.chain_count; ++i)
     t.chain[i] = answer.chain[i].index;
@@ -779,6 +932,8 @@ void begin(semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_scratch *scratch,
   findRules(d, t);
   if (answer.status == SEMDNS_TIMEOUT) {
     happen(d, lane, t, Event::Deadline, kNobody, 0, now);
+  } else if (answer.status == SEMDNS_REFUSED) {
+    happen(d, lane, t, Event::Nobody, kNobody, 0, now, {SEMDNS_REFUSED, answer.reason, 0});
   } else if (const uint64_t wait = askBuckets(d, t, *q.query, now)) {
     Ending ending;
     ending.status = SEMDNS_SHED;
@@ -842,6 +997,9 @@ semdns_status semdns_dispatcher_init(semdns_resolver *resolver,
   d->buckets.rules = kMaxBucketRules;
   d->lines = reinterpret_cast<EndpointLine *>(bytes + layout.lines);
   clearConfig(d->config);
+  initPolicy(d->policy, bytes + layout.policies, shape.policyWords);
+  initPolicy(d->policyDraft, bytes + layout.policies + policyMemory(shape.policyWords),
+             shape.policyWords);
   pthread_mutex_init(&d->configuring, nullptr);
   for (pthread_mutex_t &lock : d->prefixes.locks)
     pthread_mutex_init(&lock, nullptr);
@@ -882,7 +1040,7 @@ semdns_status semdns_dispatcher_configure(semdns_dispatcher *d, const semdns_art
   (void)now;
   pthread_mutex_lock(&d->configuring);
   bool good = parseConfig(text, size, *artifact, d->config.regions, d->draft, d->lines,
-                          d->maxEndpoints, error);
+                          d->maxEndpoints, d->policyDraft, error);
   const AllLanes all(*d);
   Pool &pool = d->pool;
   if (good) {
@@ -907,7 +1065,9 @@ semdns_status semdns_dispatcher_configure(semdns_dispatcher *d, const semdns_art
   if (good) {
     memcpy(&d->config, &d->draft, sizeof d->config);
     ++d->epoch;
+    swapPolicies(d->policy, d->policyDraft);
     ++d->policyEpoch;
+    store(d->policyRules, d->policy.ruleCount);
     for (uint32_t i = 0; i < pool.used; ++i) {
       const Endpoint &e = pool.endpoints[i];
       bool stays = !inUse(e) || !e.configured;
@@ -1029,7 +1189,17 @@ semdns_status semdns_query_begin(semdns_dispatcher *d, semdns_scratch *scratch,
   plain.now = now;
   semdns_answer answer;
   answer.size = sizeof answer;
-  const semdns_status status = classify(*d, scratch, plain, answer);
+  Ruling ruling;
+  semdns_status status = SEMDNS_OK;
+  if (load(d->policyRules)) {
+    status = semdns::resolve::enter(d->resolver, scratch);
+    if (status != SEMDNS_OK)
+      return status;
+    const LaneGuard guard(d->lanes[query->lane % d->laneCount]);
+    askPolicy(*d, *scratch, plain, false, nullptr, 0, ruling);
+  }
+  if (!answerByPolicy(*scratch, ruling, answer))
+    status = classify(*d, scratch, plain, answer);
   if (status != SEMDNS_OK)
     return status;
   for (uint32_t i = 0; i < d->laneCount; ++i) {
@@ -1039,7 +1209,7 @@ semdns_status semdns_query_begin(semdns_dispatcher *d, semdns_scratch *scratch,
       continue;
     Ticket &t = d->tickets[lane.free];
     lane.free = t.nextFree;
-    begin(*d, lane, t, scratch, *query, answer, now);
+    begin(*d, lane, t, scratch, *query, ruling, answer, now);
     *ticket = numberOf(*d, t);
     return SEMDNS_OK;
   }

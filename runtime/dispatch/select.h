@@ -30,6 +30,7 @@ struct Request {
 
 struct Rules {
   Method method = Method::Score;
+  bool cheapest = false; ///< engines by cost instead of in the spec's order
   uint32_t weights[kTerms] = {4, 1, 2, 1, 2};
 };
 

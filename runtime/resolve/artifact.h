@@ -81,6 +81,22 @@ void layOut(const semdns_artifact &artifact, uint8_t *memory, Work &work);
 /// The artifact that the scratch's last call used; the reference is the scratch's.
 semdns_artifact *artifactOf(const semdns_scratch &scratch);
 
+/// Lets the scratch follow its resolver's last swap, as each call that is given it does first.
+semdns_status enter(semdns_resolver *resolver, semdns_scratch *scratch);
+
+/// The answer that names `zone` without asking any stage. After enter().
+void answerWith(const semdns_scratch &scratch, uint32_t zone, uint32_t status, uint32_t reason,
+                semdns_answer &answer);
+
+/// The hashes of the words that stage 1 reads in text[0, size) (include/semdns/format/features.h),
+/// in the scratch until its next call; returns how many. At most SEMDNS_HEAD_BYTES +
+/// SEMDNS_TAIL_BYTES bytes are read. After enter().
+uint32_t wordsOf(const semdns_scratch &scratch, const char *text, size_t size,
+                 const uint64_t *&words);
+/// The same for any artifact's rules; `words` and `features` have SEMDNS_MAX_WORDS entries.
+uint32_t wordsOf(const semdns_artifact &artifact, const char *text, size_t size, uint64_t *words,
+                 uint64_t *features);
+
 /// Fills `error` where the caller passed one; returns `code`.
 semdns_status fail(semdns_error *error, semdns_status code, const char *message);
 

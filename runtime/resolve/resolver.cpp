@@ -1,6 +1,7 @@
 /// Resolver, scratch and the cascade. The hot path is one atomic load, the kernel, and copying the
 /// pointers that the artifact has prepared.
 #include "kernels/accept.h"
+#include "kernels/tokenise.h"
 #include "runtime/exec/encoder.h"
 #include "runtime/exec/portable.h"
 #include "runtime/resolve/artifact.h"
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+using semdns::resolve::enter;
 using semdns::resolve::fail;
 
 /// Swaps publish a new epoch; a scratch that has seen the current epoch already holds a reference
@@ -396,15 +398,6 @@ void measureOne(const semdns_scratch &scratch, const semdns_query &query, semdns
   candidatesOf(a, k, rankingOf(scratch, k), r.topK, out);
 }
 
-/// Common checks of every call; the scratch holds the current artifact afterwards.
-semdns_status enter(semdns_resolver *resolver, semdns_scratch *scratch) {
-  if (!resolver || !scratch || scratch->resolver != resolver)
-    return SEMDNS_ERROR_ARGUMENT;
-  if (__atomic_load_n(&resolver->epoch, __ATOMIC_ACQUIRE) != scratch->epoch)
-    return follow(scratch);
-  return SEMDNS_OK;
-}
-
 // ---- Explaining ---------------------------------------------------------------------------------
 
 /// Time of one run of `work`: the best of `rounds`, since a person looks at it.
@@ -581,6 +574,37 @@ struct Explainer {
 };
 
 } // namespace
+
+semdns_status semdns::resolve::enter(semdns_resolver *resolver, semdns_scratch *scratch) {
+  if (!resolver || !scratch || scratch->resolver != resolver)
+    return SEMDNS_ERROR_ARGUMENT;
+  if (__atomic_load_n(&resolver->epoch, __ATOMIC_ACQUIRE) != scratch->epoch)
+    return follow(scratch);
+  return SEMDNS_OK;
+}
+
+void semdns::resolve::answerWith(const semdns_scratch &scratch, uint32_t zone, uint32_t status,
+                                 uint32_t reason, semdns_answer &answer) {
+  semdns_kernel_answer k;
+  memset(&k, 0, sizeof k);
+  k.zone = k.best_zone = zone;
+  fill(*scratch.artifact, k, status, reason, {nullptr, nullptr, 0}, 1, answer);
+}
+
+uint32_t semdns::resolve::wordsOf(const semdns_artifact &artifact, const char *text, size_t size,
+                                  uint64_t *words, uint64_t *features) {
+  uk_counts counts;
+  uk_tokenise(artifact.tables.text, reinterpret_cast<const uint8_t *>(text), size, 1, 0, 0, 0,
+              words, features, &counts);
+  return counts.words;
+}
+
+uint32_t semdns::resolve::wordsOf(const semdns_scratch &scratch, const char *text, size_t size,
+                                  const uint64_t *&words) {
+  words = scratch.memory.kernel.words;
+  return wordsOf(*scratch.artifact, text, size, scratch.memory.kernel.words,
+                 scratch.memory.kernel.features);
+}
 
 size_t semdns::resolve::scratchSize(const semdns_artifact &artifact) {
   return kHandleSize + workSize(artifact);

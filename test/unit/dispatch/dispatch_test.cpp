@@ -2,6 +2,7 @@
 /// test/scenario.
 #include "lib/sim/artifact.h"
 #include "runtime/dispatch/buckets.h"
+#include "runtime/dispatch/policy.h"
 #include "runtime/dispatch/prefix.h"
 #include "runtime/dispatch/query.h"
 #include "runtime/dispatch/select.h"
@@ -10,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -50,6 +52,58 @@ TEST(Buckets, ManyScopesShareWhatIsLeft) {
   for (uint64_t scope = 1; scope <= 1000; ++scope)
     taken += takeToken(buckets, 0, scope, kSecond, 1, 1) == 0;
   EXPECT_EQ(taken, 9u);
+}
+
+/// Against a search for every pattern at every place; texts come in pieces, with punctuation.
+TEST(Policy, TheAutomatonFindsWhatASlowSearchFinds) {
+  std::mt19937 random(3);
+  for (uint32_t round = 0; round < 300; ++round) {
+    std::vector<std::vector<uint64_t>> patterns;
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < kMaxPolicyRules; ++i) {
+      std::vector<uint64_t> words(1 + random() % 6);
+      for (uint64_t &word : words)
+        word = 2 + 2 * (random() % (1 + round % 5));
+      sum += static_cast<uint32_t>(words.size());
+      patterns.push_back(words);
+    }
+    std::vector<uint64_t> memory(policyMemory(sum) / 8 + 8);
+    void *aligned = reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(memory.data()) + 63) &
+                                             ~uintptr_t(63));
+    static Policy policy;
+    initPolicy(policy, aligned, sum);
+    for (uint32_t i = 0; i < kMaxPolicyRules; ++i)
+      ASSERT_TRUE(
+          addPattern(policy, i, patterns[i].data(), static_cast<uint32_t>(patterns[i].size())));
+    finishPolicy(policy);
+    std::vector<uint64_t> text(random() % 40);
+    for (uint64_t &word : text)
+      word = random() % 9 ? 2 + 2 * (random() % 5) : 1;
+    RuleSet found = {};
+    uint32_t state = 0;
+    const auto cut = static_cast<uint32_t>(text.empty() ? 0 : random() % text.size());
+    matchWords(policy, state, text.data(), cut, found);
+    matchWords(policy, state, text.data() + cut, static_cast<uint32_t>(text.size()) - cut, found);
+    std::vector<uint64_t> plain;
+    for (const uint64_t word : text)
+      if (!(word & 1))
+        plain.push_back(word);
+    for (uint32_t i = 0; i < kMaxPolicyRules; ++i)
+      ASSERT_EQ(found.has(i), std::search(plain.begin(), plain.end(), patterns[i].begin(),
+                                          patterns[i].end()) != plain.end())
+          << round << " " << i;
+  }
+}
+
+TEST(Policy, PatternsBeyondTheMemoryAreRefused) {
+  alignas(64) static uint8_t memory[4096];
+  static Policy policy;
+  ASSERT_LE(policyMemory(3), sizeof memory);
+  initPolicy(policy, memory, 3);
+  const uint64_t words[] = {2, 4, 6, 8};
+  EXPECT_TRUE(addPattern(policy, 0, words, 3));
+  EXPECT_TRUE(addPattern(policy, 1, words, 2)); // a beginning of the first
+  EXPECT_FALSE(addPattern(policy, 2, words + 1, 1));
 }
 
 TEST(Prefix, CountsLeadingBlocksOnly) {
@@ -249,7 +303,9 @@ TEST(Config, AnyTextIsAcceptedOrLocated) {
   Fixture f(2);
   const std::string good = "set slow-start 5s\nendpoint e engine=small region=eu\n"
                            "zone legal. select=p2c weights=1,2,3,4,5 policy=fail-closed\n"
-                           "bucket zone=legal. scope=* rate=10/s burst=3\ndistance eu us 90ms\n";
+                           "bucket zone=legal. scope=* rate=10/s burst=3\ndistance eu us 90ms\n"
+                           "policy one block text=\"some words # here\" scope=x\n"
+                           "policy two pin to=legal. zone=.\n";
   std::mt19937 random(5);
   for (int i = 0; i < 3000; ++i) {
     std::string text = good;
