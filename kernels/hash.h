@@ -45,12 +45,19 @@ static inline uint64_t semdns_feature_trigram(uint64_t a, uint64_t b, uint64_t c
   return semdns_hash_mix((a << 23 | a >> 41) + (b << 47 | b >> 17) + c +
                          SEMDNS_FEATURE_TRIGRAM * SEMDNS_HASH_MULTIPLIER);
 }
-/* Character n-gram: `h` is SEMDNS_HASH_SEED stepped over its n symbols, where a symbol is a
- * normalised code point or one of the boundary marks below. */
+/* Character n-gram of n symbols (2..6), where a symbol is a normalised code point or one of the
+ * boundary marks below. A code point has 21 bits: three of them are one number, and n-grams of up
+ * to three symbols never collide. */
 #define SEMDNS_MARK_BEGIN 0x02u
 #define SEMDNS_MARK_END 0x03u
-static inline uint64_t semdns_feature_chars(uint64_t h, uint32_t n) {
-  return semdns_hash_mix(h + (SEMDNS_FEATURE_CHARS + n) * SEMDNS_HASH_MULTIPLIER);
+static inline uint64_t semdns_feature_chars(const uint32_t *symbol, uint32_t n) {
+  uint64_t low = 0, high = 0;
+  for (uint32_t i = 0; i < 3 && i < n; ++i)
+    low |= (uint64_t)symbol[i] << (21 * i);
+  for (uint32_t i = 3; i < n; ++i)
+    high |= (uint64_t)symbol[i] << (21 * (i - 3));
+  return semdns_hash_mix(low + high * SEMDNS_HASH_MULTIPLIER +
+                         (SEMDNS_FEATURE_CHARS + n) * SEMDNS_HASH_MULTIPLIER);
 }
 
 /* Hash tables: the high half chooses the bucket (multiply-shift, any count), the low half is the

@@ -18,15 +18,15 @@ typedef struct uk_counts {
 } uk_counts;
 
 #define UK_MAX_CHARS (SEMDNS_MAX_FEATURES / 2)
-#define UK_SYMBOLS 64u /* symbols of one word held at a time; longer words slide through */
+#define UK_SYMBOLS 64u /* symbols held before their n-grams are written */
 #define UK_SLACK 8u    /* at least the longest n-gram: windows may look beyond the last symbol */
 
 typedef struct uk_state {
-  uint64_t hash;    /* of the word being read */
+  uint64_t hash;    /* of the word being read, before semdns_word_hash */
   uint32_t in_word; /* 0 or 1 */
   uint32_t words;
   uint32_t chars;
-  uint32_t symbols; /* entries of symbol[]; 1 (the BEGIN mark) between words */
+  uint32_t symbols; /* entries of symbol[]; between words the last is the next word's BEGIN */
   uint32_t flags;
 } uk_state;
 
@@ -73,55 +73,66 @@ static inline uint64_t uk_straddling(const uint8_t *__restrict text, uint64_t si
   return pos;
 }
 
-/* Writes the n-grams that start at symbols [0, starts); the last symbol is symbol[length - 1].
- * Windows that do not fit are computed too (from whatever lies beyond) and overwritten: that is
- * cheaper than a branch, and features[] has room behind the half that is theirs. */
+/* Writes the n-grams that start at symbols [0, starts). symbol[] is a run of words, each between
+ * BEGIN and END, so a window with an END before its last symbol is no n-gram: it is computed too
+ * and overwritten, which is cheaper than a branch (features[] has room behind the half that is
+ * theirs). Symbols up to starts + charMax - 2 are read, and need not be meaningful beyond an END.
+ */
 static inline void uk_emit_chars(const uint32_t *__restrict symbol, uint32_t starts,
-                                 uint32_t length, uint32_t charMin, uint32_t charMax,
-                                 uint64_t *__restrict features, uk_state *state) {
+                                 uint32_t charMin, uint32_t charMax, uint64_t *__restrict features,
+                                 uk_state *state) {
   uint32_t chars = state->chars;
-  for (uint32_t start = 0; start < starts; ++start) {
-    uint64_t h = SEMDNS_HASH_SEED;
-    for (uint32_t n = 1; n <= charMax; ++n) {
-      h = semdns_hash_step(h, symbol[start + n - 1]);
-      if (n >= charMin)
-        features[chars + n - charMin] = semdns_feature_chars(h, n);
+  if (charMin == charMax) { /* two loops, so that the first becomes vector code */
+    uint64_t hash[UK_SYMBOLS];
+    for (uint32_t i = 0; i < starts; ++i)
+      hash[i] = semdns_feature_chars(symbol + i, charMin);
+    for (uint32_t i = 0; i < starts; ++i) {
+      uint32_t whole = 1;
+      for (uint32_t k = 0; k + 1 < charMin; ++k)
+        whole &= symbol[i + k] != SEMDNS_MARK_END;
+      features[chars] = hash[i];
+      chars += whole;
     }
-    uint32_t fit = length - start;
-    uint32_t valid = (fit < charMax ? fit : charMax) - charMin + 1;
-    if (valid > UK_MAX_CHARS - chars) {
-      state->chars = UK_MAX_CHARS;
-      state->flags |= SEMDNS_KERNEL_TRUNCATED;
-      return;
+  } else {
+    for (uint32_t i = 0; i < starts; ++i) {
+      uint32_t whole = 1;
+      for (uint32_t n = 1; n <= charMax; ++n) {
+        if (n >= charMin) {
+          features[chars] = semdns_feature_chars(symbol + i, n);
+          chars += whole;
+        }
+        whole &= symbol[i + n - 1] != SEMDNS_MARK_END;
+      }
     }
-    chars += valid;
+  }
+  if (chars > UK_MAX_CHARS) {
+    chars = UK_MAX_CHARS;
+    state->flags |= SEMDNS_KERNEL_TRUNCATED;
   }
   state->chars = chars;
 }
 
-/* Adds a symbol of the current word. A full buffer gives away the n-grams that are complete. */
-static inline void uk_push_symbol(uint32_t *__restrict symbol, uint32_t value, uint32_t charMin,
-                                  uint32_t charMax, uint64_t *__restrict features,
-                                  uk_state *state) {
-  symbol[state->symbols++] = value;
-  if (state->symbols < UK_SYMBOLS)
+/* Makes room for two more symbols: writes the n-grams whose windows are all there. */
+static inline void uk_flush_chars(uint32_t *__restrict symbol, uint32_t charMin, uint32_t charMax,
+                                  uint64_t *__restrict features, uk_state *state) {
+  if (state->symbols + 2 <= UK_SYMBOLS)
     return;
-  uint32_t starts = UK_SYMBOLS - charMax + 1;
-  uk_emit_chars(symbol, starts, UK_SYMBOLS, charMin, charMax, features, state);
+  uint32_t starts = state->symbols - charMax + 1;
+  uk_emit_chars(symbol, starts, charMin, charMax, features, state);
   for (uint32_t i = 0; i + 1 < charMax; ++i)
     symbol[i] = symbol[starts + i];
   state->symbols = charMax - 1;
 }
 
-/* The n-grams of the word that ends here. */
-static inline void uk_end_chars(uint32_t *__restrict symbol, uint32_t charMin, uint32_t charMax,
-                                uint64_t *__restrict features, uk_state *state) {
-  symbol[state->symbols] = SEMDNS_MARK_END;
-  uint32_t length = state->symbols + 1;
-  if (length >= charMin)
-    uk_emit_chars(symbol, length - charMin + 1, length, charMin, charMax, features, state);
-  symbol[0] = SEMDNS_MARK_BEGIN;
-  state->symbols = 1;
+/* A code point of a word. */
+static inline void uk_push_word(uint32_t *__restrict symbol, uint32_t value, uint32_t charMin,
+                                uint32_t charMax, uint64_t *__restrict features, uk_state *state) {
+  state->in_word = 1;
+  state->hash = semdns_hash_step(state->hash, value);
+  if (!charMax || state->words == SEMDNS_MAX_WORDS)
+    return;
+  symbol[state->symbols++] = value;
+  uk_flush_chars(symbol, charMin, charMax, features, state);
 }
 
 static inline void uk_end_word(uint32_t *__restrict symbol, uint32_t charMin, uint32_t charMax,
@@ -130,8 +141,11 @@ static inline void uk_end_word(uint32_t *__restrict symbol, uint32_t charMin, ui
   if (state->in_word) {
     if (state->words < SEMDNS_MAX_WORDS) {
       words[state->words++] = semdns_word_hash(state->hash, 0);
-      if (charMax)
-        uk_end_chars(symbol, charMin, charMax, features, state);
+      if (charMax) {
+        symbol[state->symbols++] = SEMDNS_MARK_END;
+        symbol[state->symbols++] = SEMDNS_MARK_BEGIN;
+        uk_flush_chars(symbol, charMin, charMax, features, state);
+      }
     } else {
       state->flags |= SEMDNS_KERNEL_TRUNCATED;
     }
@@ -148,7 +162,7 @@ static inline void uk_end_word(uint32_t *__restrict symbol, uint32_t charMin, ui
  *
  * Both are also working memory: entries beyond the counts are undefined. wordNgramMax 1..3;
  * charMin 2..6 and charMax charMin..6, or both 0; punct: punctuation counts for word features.
- * Writes every field of *counts. Thread-safe, allocates nothing, needs 300 bytes of stack. */
+ * Writes every field of *counts. Thread-safe, allocates nothing, needs 1 KB of stack. */
 static inline void uk_tokenise(const uint8_t *__restrict textTable, const uint8_t *__restrict text,
                                uint64_t size, uint32_t wordNgramMax, uint32_t charMin,
                                uint32_t charMax, uint32_t punct, uint64_t *__restrict words,
@@ -182,8 +196,9 @@ static inline void uk_tokenise(const uint8_t *__restrict textTable, const uint8_
   }
 
   for (;;) {
-    /* Letters, digits and spaces of ASCII, without a branch per word: the word hash is finished at
-     * every byte, which costs nothing beside the chain of multiplications of `hash`. */
+    /* Letters, digits and spaces of ASCII, without a branch per word: what a word's end writes is
+     * written at every byte, and counts where a word ends. Its hash is finished afterwards. */
+    uint32_t first = state.words;
     while (pos < end && text[pos] < 0x80 && state.words < SEMDNS_MAX_WORDS) {
       uint32_t entry = ascii[text[pos]];
       uint32_t isWord = entry >> 21; /* class and length */
@@ -191,19 +206,21 @@ static inline void uk_tokenise(const uint8_t *__restrict textTable, const uint8_
         break;
       ++pos;
       uint32_t ends = state.in_word & ~isWord;
-      words[state.words] = semdns_word_hash(state.hash, 0);
+      words[state.words] = state.hash;
       state.words += ends;
       uint32_t value = SEMDNS_TEXT_VALUE(entry);
       uint64_t next = semdns_hash_step(state.hash, value);
       state.hash = isWord ? next : SEMDNS_HASH_SEED;
       state.in_word = isWord;
       if (charMax) {
-        if (isWord)
-          uk_push_symbol(symbol, value, charMin, charMax, features, &state);
-        else if (ends)
-          uk_end_chars(symbol, charMin, charMax, features, &state);
+        symbol[state.symbols] = isWord ? value : SEMDNS_MARK_END;
+        symbol[state.symbols + 1] = SEMDNS_MARK_BEGIN;
+        state.symbols += isWord | ends << 1;
+        uk_flush_chars(symbol, charMin, charMax, features, &state);
       }
     }
+    for (uint32_t i = first; i < state.words; ++i)
+      words[i] = semdns_word_hash(words[i], 0);
 
     if (pos == end) {
       uk_end_word(symbol, charMin, charMax, words, features, &state);
@@ -244,14 +261,14 @@ static inline void uk_tokenise(const uint8_t *__restrict textTable, const uint8_
           state.flags |= SEMDNS_KERNEL_TRUNCATED;
         continue;
       }
-      state.in_word = 1;
-      state.hash = semdns_hash_step(state.hash, value);
-      if (charMax && state.words < SEMDNS_MAX_WORDS)
-        uk_push_symbol(symbol, value, charMin, charMax, features, &state);
+      uk_push_word(symbol, value, charMin, charMax, features, &state);
       if (kind == SEMDNS_CHAR_IDEO)
         uk_end_word(symbol, charMin, charMax, words, features, &state);
     }
   }
+
+  if (charMax)
+    uk_emit_chars(symbol, state.symbols - 1, charMin, charMax, features, &state);
 
   /* Word features. Unigrams and bigrams always fit behind the character n-grams. */
   uint32_t n = state.chars;

@@ -83,10 +83,10 @@ std::vector<ReferenceWord> words(std::string_view text, bool &repaired) {
   return result;
 }
 
-uint64_t hashOf(const std::vector<uint32_t> &symbols, size_t begin, size_t count) {
+uint64_t hashOf(const std::vector<uint32_t> &letters) {
   uint64_t hash = SEMDNS_HASH_SEED;
-  for (size_t i = begin; i < begin + count; ++i)
-    hash = semdns_hash_step(hash, symbols[i]);
+  for (uint32_t letter : letters)
+    hash = semdns_hash_step(hash, letter);
   return hash;
 }
 
@@ -107,7 +107,7 @@ Tokens tokenise(std::string_view text, const TokenOptions &options) {
 
   std::vector<uint64_t> charFeatures, wordFeatures, counted;
   for (const ReferenceWord &word : all) {
-    uint64_t hash = semdns_word_hash(hashOf(word.letters, 0, word.letters.size()), word.punct);
+    uint64_t hash = semdns_word_hash(hashOf(word.letters), word.punct);
     tokens.words.push_back(hash);
     if (options.punct || !word.punct)
       counted.push_back(hash);
@@ -119,7 +119,7 @@ Tokens tokenise(std::string_view text, const TokenOptions &options) {
     for (size_t start = 0; start < symbols.size(); ++start)
       for (uint32_t n = options.charNgramMin; n <= options.charNgramMax; ++n)
         if (start + n <= symbols.size())
-          charFeatures.push_back(semdns_feature_chars(hashOf(symbols, start, n), n));
+          charFeatures.push_back(semdns_feature_chars(&symbols[start], n));
   }
   if (charFeatures.size() > SEMDNS_MAX_FEATURES / 2) {
     charFeatures.resize(SEMDNS_MAX_FEATURES / 2);

@@ -18,7 +18,7 @@
 #include "semdns/format/artifact.h"
 #include "semdns/format/keywords.h"
 
-#define SEMDNS_TOKV_VERSION 1u
+#define SEMDNS_TOKV_VERSION 2u
 #define SEMDNS_MAX_ROWS (1u << 24)
 #define SEMDNS_MAX_DIM 1024u
 #define SEMDNS_DIM_ALIGN 16u
