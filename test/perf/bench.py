@@ -8,33 +8,18 @@ what it measured. Times are ratios against the peer of the same run; the absolut
 import argparse
 import json
 import os
-import pathlib
-import platform
-import subprocess
+import re
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = ROOT / "build/release/bin"
-DATA = pathlib.Path(os.environ.get("SEMDNS_DATA", ROOT.parent / "shared/data")) / "routing"
-OUT = ROOT / "build/bench"
+import common
+from common import BIN, PAGE, cpu, run, run_json
+
+DATA = common.DATA / "routing"
+OUT = common.OUT
 
 # set, root label, goal for in-scope best_path accuracy without an encoder
 SETS = [("clinc150", "oos", 91.0), ("banking77", None, 89.0), ("hwu64", None, 88.0)]
-
-
-def run(*command):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"bench: exit {done.returncode} from {' '.join(str(c) for c in command)}\n{done.stderr}")
-    return done.stdout
-
-
-def cpu():
-    for line in open("/proc/cpuinfo"):
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.machine()
 
 
 def measure():
@@ -47,15 +32,15 @@ def measure():
             command.append(f"--root-label={root_label}")
             evaluate.append(f"--root-label={root_label}")
         begin = time.monotonic()
-        run(*command)
+        run(command)
         seconds = time.monotonic() - begin
-        quality = json.loads(run(*evaluate))
-        bench = json.loads(run(BIN / "bench-artifact", artifact, f"--queries={DATA}/{name}.test.jsonl", "--json"))
+        quality = run_json(evaluate)
+        bench = run_json([BIN / "bench-artifact", artifact, f"--queries={DATA}/{name}.test.jsonl", "--json"])
         entry = {"goal": goal, "build_seconds": round(seconds, 1), "bytes": artifact.stat().st_size,
                  "quality": quality, "bench": bench}
-        peer = ROOT / "build/release/bin/peer-bench"
+        peer = BIN / "peer-bench"
         if peer.exists():
-            entry["peer"] = json.loads(run(peer, artifact, f"{DATA}/{name}.train.jsonl", f"{DATA}/{name}.test.jsonl"))
+            entry["peer"] = run_json([peer, artifact, f"{DATA}/{name}.train.jsonl", f"{DATA}/{name}.test.jsonl"])
         results["sets"][name] = entry
         print(f"{name}: done in {time.monotonic() - begin:.0f} s", file=sys.stderr)
     return results
@@ -117,7 +102,8 @@ def level_table(results):
 def report(results):
     return f"""# Benchmarks
 
-Written by `./dev bench --docs`, the section "Quality" by `./dev bench quality --docs`; do not edit.
+Written by `./dev bench --docs`, each further section by the `./dev bench NAME --docs` that it names; do not
+edit.
 
 Machine: {results['cpu']}, {os.cpu_count()} cores. Data: `../shared/data/routing`, built with
 `build-hierarchy --from-examples=SET.train.jsonl` (clinc150 with `--root-label=oos`), default options, no
@@ -162,11 +148,9 @@ def main():
     (OUT / "bench.json").write_text(json.dumps(results, indent=2) + "\n")
     print(accuracy_table(results), time_table(results), level_table(results), sep="\n\n")
     if arguments.docs:
-        page = ROOT / "docs/benchmarks.md"
-        kept = page.read_text() if page.exists() else ""
-        begin, end = "<!-- quality: begin -->", "<!-- quality: end -->" # bench_quality.py's section
-        kept = kept[kept.index(begin):kept.index(end)] + end + "\n" if begin in kept and end in kept else ""
-        page.write_text(report(results) + ("\n" + kept if kept else ""))
+        page = PAGE.read_text() if PAGE.exists() else ""
+        kept = re.findall(r"(<!-- (\w+): begin -->.*?<!-- \2: end -->\n)", page, re.S)  # other scripts' sections
+        PAGE.write_text("\n".join([report(results), *(section for section, _ in kept)]))
     return 0
 
 

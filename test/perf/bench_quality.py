@@ -17,19 +17,16 @@ Needs ../shared/data/routing; says so and stops where it is absent.
 import argparse
 import json
 import os
-import pathlib
-import subprocess
 import sys
 import time
-import venv
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("SEMDNS_BIN", ROOT / "build/release/bin"))
-DATA = pathlib.Path(os.environ.get("SEMDNS_DATA", ROOT.parent / "shared/data")) / "routing"
-OUT = ROOT / "build/bench/quality"
-RESULTS = ROOT / "build/bench/quality.json"
+import common
+from common import BIN, ROOT, run, say
+
+DATA = common.DATA / "routing"
+OUT = common.OUT / "quality"
+RESULTS = common.OUT / "quality.json"
 PACKAGES = ["numpy", "scikit-learn", "tokenizers", "safetensors", "semantic-router==1.1.1"]
-BEGIN, END = "<!-- quality: begin -->", "<!-- quality: end -->"
 
 # name: (train files, test files, root label, labels cut to the top level,
 #        goals in per cent: full cascade tuned, full cascade frozen, stages 1-2)
@@ -66,21 +63,6 @@ COLUMNS = [
     ("semdns, full, MiniLM as it is", "frozen/full"), ("semdns, stages 1-2, taught by tuned MiniLM", "tuned/lexical"),
     ("semdns, full, MiniLM tuned", "tuned/full"),
 ]
-
-
-def say(*words):
-    print("bench quality:", *words, file=sys.stderr, flush=True)
-
-
-def run(command, may_fail=False, **options):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
-    if done.returncode:
-        message = f"exit {done.returncode} from {' '.join(str(c) for c in command)}\n{done.stderr[-4000:]}"
-        if may_fail:
-            say(message)
-            return None
-        sys.exit(f"bench quality: {message}")
-    return done.stdout
 
 
 def files_of(name):
@@ -164,28 +146,6 @@ def fasttext(name):
             return None
         shares[key] = json.loads(said)["fasttext_accuracy_all_rows"]
     return {"best": shares["path"], "path": shares["path"], "oos": shares["oos"]}
-
-
-def python_of_peers():
-    """The venv's interpreter, or None with a message."""
-    folder = ROOT / "build/bench/venv"
-    python = folder / "bin/python"
-    check = "import sklearn, tokenizers, safetensors, semantic_router"
-    if not python.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            venv.create(folder, with_pip=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            say(f"peers from PyPI skipped: no venv ({error})")
-            return None
-    if subprocess.run([python, "-c", check], capture_output=True).returncode:
-        say("fetching", ", ".join(PACKAGES))
-        done = subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries=1",
-                               "--timeout=20", *PACKAGES], capture_output=True, text=True)
-        if done.returncode:
-            say("peers from PyPI skipped: no network?", done.stderr.strip().splitlines()[-1:])
-            return None
-    return python
 
 
 def load():
@@ -309,8 +269,7 @@ def plot(results):
 
 
 def section(results):
-    return f"""{BEGIN}
-## Quality
+    return f"""## Quality
 
 Written by `./dev bench quality --variants=plain,frozen,tuned --docs`. Train and test: `SET.train.jsonl` and
 `SET.test.jsonl` of `../shared/data/routing`; `domains` is seed-domains + reddit-users.train against
@@ -340,20 +299,11 @@ The clinc150 test file has 100 oos rows: one standard error is 3 to 4 points.
 Goals not reached:
 
 {misses(results)}
-{END}
 """
 
 
 def write_docs(results):
-    page = ROOT / "docs/benchmarks.md"
-    text = page.read_text() if page.exists() else "# Benchmarks\n"
-    if BEGIN in text and END in text:
-        before, rest = text.split(BEGIN, 1)
-        after = rest.split(END, 1)[1].lstrip("\n")
-        text = before + section(results) + after
-    else:
-        text = text.rstrip("\n") + "\n\n" + section(results)
-    page.write_text(text)
+    common.put_section("quality", section(results))
     (ROOT / "docs/quality.svg").write_text(plot(results))
 
 
@@ -382,7 +332,7 @@ def main():
         if not encoder:
             say("no encoder: variants frozen and tuned, and the peers that need it, are skipped")
             variants = [v for v in variants if v == "plain"]
-    python = python_of_peers() if a.peers == "yes" and encoder else None
+    python = common.python_with(PACKAGES, ["sklearn", "tokenizers", "safetensors", "semantic_router"]) if a.peers == "yes" and encoder else None
     for name in names:
         for variant in variants:
             begin = time.monotonic()
