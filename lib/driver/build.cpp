@@ -1,6 +1,7 @@
 #include "lib/driver/build.h"
 
 #include "lib/calibrate/calibrate.h"
+#include "lib/driver/codecs.h"
 #include "lib/driver/compile.h"
 #include "lib/driver/encoder.h"
 #include "lib/driver/gate.h"
@@ -133,6 +134,7 @@ private:
   pack::RoutingModel model_;
   Sections sections_;
   std::vector<KernelSection> kernels_;
+  std::vector<CodecSection> codecs_;
   std::vector<std::pair<std::string, double>> times_;
   std::chrono::steady_clock::time_point phaseStart_ = std::chrono::steady_clock::now();
 };
@@ -462,6 +464,9 @@ std::string Builder::assemble(const std::string &gold) const {
   data(SEMDNS_TAG_CLSF, SEMDNS_CLSF_VERSION, sections_.acceptance);
   if (!sections_.encoder.empty())
     data(SEMDNS_TAG_HEAD, SEMDNS_HEAD_VERSION, sections_.head);
+  // Routing does without codec tables: they join the finished artifact alone.
+  for (const CodecSection &codec : codecs_)
+    writer.add(codec.tag, codec.target, codec.version, 0, 0, SEMDNS_SECTION_ALIGN, codec.bytes);
   // A reader may do without kernels: the portable ones answer the same.
   for (const KernelSection &kernel : kernels_)
     if (kernel.tag == SEMDNS_TAG_KCPU)
@@ -574,7 +579,15 @@ ExitCode Builder::proveAndWrite() {
     }
     gold = std::move(*section);
   }
+  codecs_ = gatherCodecs(input_, options_.keepCodecs, diags_);
+  if (diags_.hasErrors())
+    return rejected();
   std::string bytes = assemble(gold);
+  if (!codecs_.empty() && !checkCodecs(bytes, why)) {
+    error("the runtime refuses the artifact's codec tables: " + why,
+          "mine the libraries again with this version's mine-patterns");
+    return rejected();
+  }
   // The very bytes that are written have been opened and asked.
   std::vector<pack::GoldQuery> again;
   std::vector<std::string> tests(queries.begin(),

@@ -31,6 +31,7 @@ struct BuildOptions {
   std::vector<std::string> calibration; ///< labelled files for the promise alone, beside the spec's
   std::optional<double> alpha, delta;   ///< override the spec's risk, each in (0, 1)
   std::string cache;                    ///< folder; empty: the default one; "none": no cache
+  std::vector<std::string> keepCodecs;  ///< artifacts whose codec tables go along
   std::string dumpSpec;                 ///< write the spec (as derived) here
   std::string dumpIrTo;                 ///< folder for the IR after each phase
   std::string stopAfter;                ///< spec | zone | route | lowered | llvm

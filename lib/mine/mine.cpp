@@ -106,7 +106,8 @@ struct Candidate {
 class Miner {
 public:
   Miner(const Options &options, Diagnostics &diags, Summary &summary)
-      : options_(options), diags_(diags), summary_(summary), sampler_(options.dictionarySize) {}
+      : options_(options), diags_(diags), summary_(summary),
+        sampler_(wants(SEMDNS_CODEC_ZSTD) ? options.dictionarySize : 0) {}
 
   std::optional<patterns::PatternLibrary> run() {
     if (!readInputs() || !readBackgrounds())
@@ -126,12 +127,14 @@ public:
               [](const patterns::Pattern &a, const patterns::Pattern &b) {
                 return a.kind != b.kind ? a.kind < b.kind : a.text < b.text;
               });
-    library_.dictionary = sampler_.train(summary_.noDictionary);
+    if (std::string dictionary = sampler_.train(summary_.noDictionary); !dictionary.empty())
+      library_.codecs[SEMDNS_TAG_DICT] = std::move(dictionary);
     describe();
     return std::move(library_);
   }
 
 private:
+  bool wants(semdns_codec_mode mode) const { return options_.codecs >> mode & 1; }
   Level &level(uint32_t words) { return levels_[words - 1]; }
   const Level &level(uint32_t words) const { return levels_[words - 1]; }
   const Level::Gram &gram(const Candidate &c) const { return level(c.level).grams[c.index]; }

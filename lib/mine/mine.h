@@ -7,6 +7,7 @@
 
 #include "lib/patterns/patterns.h"
 #include "lib/support/diagnostics.h"
+#include "semdns/codec.h"
 
 #include <optional>
 #include <string>
@@ -22,6 +23,8 @@ struct Options {
   uint32_t maxPatterns = 8192;      ///< of each kind
   uint32_t minSupport = 5;          ///< occurrences; at least 1
   uint64_t dictionarySize = 112640; ///< bytes at most; less for little text; 0: no dictionary
+  /// Codecs to make tables for: a mask of 1 << semdns_codec_mode.
+  uint32_t codecs = 1u << SEMDNS_CODEC_ZSTD;
   uint64_t serial = 1;
 };
 

@@ -17,6 +17,10 @@
 namespace semdns::patterns {
 namespace {
 
+/// In the order of the file.
+constexpr uint32_t kCodecTags[] = {SEMDNS_TAG_DICT, SEMDNS_TAG_PHRS, SEMDNS_TAG_TOKM,
+                                   SEMDNS_TAG_BYTM};
+
 bool knownKind(uint32_t kind) {
   return kind >= SEMDNS_PATTERN_NGRAM && kind <= SEMDNS_PATTERN_PHRASE;
 }
@@ -180,9 +184,9 @@ std::string buildPlib(const PatternLibrary &library, std::string &error) {
   writer.add(SEMDNS_TAG_META, 0, SEMDNS_META_VERSION, 0, 0, SEMDNS_SECTION_ALIGN, meta);
   writer.add(SEMDNS_TAG_PATS, 0, SEMDNS_PATS_VERSION, SEMDNS_SECTION_CRITICAL, 0,
              SEMDNS_SECTION_ALIGN, buildPats(library));
-  if (!library.dictionary.empty())
-    writer.add(SEMDNS_TAG_DICT, 0, SEMDNS_DICT_VERSION, 0, 0, SEMDNS_SECTION_ALIGN,
-               library.dictionary);
+  for (const uint32_t tag : kCodecTags)
+    if (const auto it = library.codecs.find(tag); it != library.codecs.end())
+      writer.add(tag, 0, artifact::knownVersion(tag), 0, 0, SEMDNS_SECTION_ALIGN, it->second);
   return writer.finish();
 }
 
@@ -232,8 +236,11 @@ std::optional<PatternLibrary> parsePlib(std::string_view bytes, ReadError &error
     while (meta.next(cursor, key, value))
       library.meta.emplace(key, value);
   }
-  if (!section(SEMDNS_TAG_PATS, pats) || !section(SEMDNS_TAG_DICT, library.dictionary))
+  if (!section(SEMDNS_TAG_PATS, pats))
     return fail();
+  for (const uint32_t tag : kCodecTags)
+    if (reader.find(tag) >= 0 && !section(tag, library.codecs[tag]))
+      return fail();
   if (pats.empty()) {
     error = {"there is no PATS section: not a pattern library", false};
     return std::nullopt;

@@ -31,7 +31,8 @@ struct PatternLibrary {
   uint64_t backgroundDocuments = 0;
   semdns_contrast contrast = SEMDNS_CONTRAST_RESIDUAL_IDF;
   std::vector<Pattern> patterns;
-  std::string dictionary; ///< zstd dictionary, empty: none
+  /// Codec tables by tag: DICT, PHRS, TOKM, BYTM; a mode without them is not there.
+  std::map<uint32_t, std::string> codecs;
 
   /// Patterns of one kind: [begin, end) in a parsed library.
   std::pair<const Pattern *, const Pattern *> ofKind(semdns_pattern_kind kind) const;
@@ -54,7 +55,7 @@ struct ReadError {
   bool incompatible = false; ///< wrong version, kind or required feature: exit 4, else 1
 };
 
-/// Reads a .plib: the container with all its digests, then META, PATS, DICT.
+/// Reads a .plib: the container with all its digests, then META, PATS, codec tables.
 std::optional<PatternLibrary> parsePlib(std::string_view bytes, ReadError &error);
 std::optional<PatternLibrary> readPlib(const std::string &path, ReadError &error);
 

@@ -1,5 +1,6 @@
 #include "lib/support/files.h"
 
+#include "lib/support/output_file.h"
 #include "runtime/base/sha256.h"
 
 #include <cerrno>
@@ -13,19 +14,6 @@ namespace semdns {
 namespace {
 
 std::string reason() { return std::strerror(errno); }
-
-bool writeAll(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0) {
-      if (errno == EINTR)
-        continue;
-      return false;
-    }
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
-}
 
 std::string folderOf(const std::string &path) {
   size_t slash = path.rfind('/');
@@ -96,73 +84,8 @@ std::optional<std::string> outputObstacle(const std::string &path, bool force) {
 
 bool writeFileAtomically(const std::string &path, std::string_view bytes, bool force,
                          std::string &error) {
-  if (path == "-") {
-    if (writeAll(STDOUT_FILENO, bytes))
-      return true;
-    error = "cannot write to standard output: " + reason();
-    return false;
-  }
-  if (auto obstacle = outputObstacle(path, force)) {
-    error = *obstacle;
-    return false;
-  }
-  struct stat info;
-  if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
-    // A device or a pipe (/dev/null, a process substitution) is written to, never replaced.
-    int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
-    bool done = fd >= 0 && writeAll(fd, bytes);
-    if (!done)
-      error = "cannot write '" + path + "': " + reason();
-    if (fd >= 0 && ::close(fd) != 0 && done) {
-      error = "cannot write '" + path + "': " + reason();
-      done = false;
-    }
-    return done;
-  }
-  // In the target's folder, since rename is atomic only within one file system.
-  std::string temporary = path + ".tmp-XXXXXX";
-  int fd = ::mkostemp(temporary.data(), O_CLOEXEC);
-  if (fd < 0) {
-    error = "cannot write '" + path + "': " + reason();
-    return false;
-  }
-  mode_t mask = ::umask(0);
-  ::umask(mask);
-  bool ok = writeAll(fd, bytes) && ::fchmod(fd, 0666 & ~mask) == 0 && ::fsync(fd) == 0;
-  std::string why = ok ? std::string() : reason();
-  if (::close(fd) != 0 && ok) {
-    ok = false;
-    why = reason();
-  }
-  if (ok) {
-    // Without force, link() refuses a file that appeared meanwhile, which rename() would replace.
-    // Not every file system has hard links; there the check above must do.
-    int done = -1;
-    if (!force) {
-      done = ::link(temporary.c_str(), path.c_str());
-      if (done == 0)
-        ::unlink(temporary.c_str());
-      else if (errno == EEXIST)
-        why = "it exists now";
-    }
-    if (done != 0 && why.empty()) {
-      done = ::rename(temporary.c_str(), path.c_str());
-      if (done != 0)
-        why = reason();
-    }
-    ok = done == 0;
-  }
-  if (!ok) {
-    ::unlink(temporary.c_str());
-    error = "cannot write '" + path + "': " + why;
-    return false;
-  }
-  int folder = ::open(folderOf(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder >= 0) {
-    ::fsync(folder); // best effort: some file systems refuse it on folders
-    ::close(folder);
-  }
-  return true;
+  OutputFile out;
+  return out.open(path, force, error) && out.write(bytes, error) && out.finish(error);
 }
 
 std::string sha256Hex(std::string_view bytes) {

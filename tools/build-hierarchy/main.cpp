@@ -59,7 +59,8 @@ int main(int argc, char **argv) {
 
   semdns::driver::BuildOptions options;
   semdns::driver::RecalibrateOptions again;
-  std::vector<std::string> fromExamples, targets, cubins, unlabelled, calibration, regressionSets;
+  std::vector<std::string> fromExamples, targets, cubins, unlabelled, calibration, regressionSets,
+      keepCodecs;
   std::string diagnostics = "text";
   app.add_option("SPEC", options.spec, "hierarchy in protobuf text; \"-\" is stdin");
   app.add_option("--from-examples", fromExamples,
@@ -103,6 +104,10 @@ int main(int argc, char **argv) {
   app.add_option("--cache", options.cache,
                  "folder for embeddings and fine-tuned encoders (default: "
                  "$XDG_CACHE_HOME/semdns or ~/.cache/semdns); \"none\" keeps nothing");
+  app.add_option(
+      "--keep-codecs", keepCodecs,
+      "earlier artifacts whose codec tables go along, so that their frames stay readable "
+      "(comma-separated)");
   app.add_option("--seed", options.seed, "seed of the held-out split and samplers (default 1)")
       ->check(semdns::checkUnsigned);
   app.add_option("--against", options.gate.against,
@@ -134,6 +139,7 @@ int main(int argc, char **argv) {
   options.fromExamples = splitAtCommas(fromExamples);
   options.targets = splitAtCommas(targets);
   options.cubins = splitAtCommas(cubins);
+  options.keepCodecs = splitAtCommas(keepCodecs);
   options.unlabelled = splitAtCommas(unlabelled);
   options.calibration = splitAtCommas(calibration);
   options.gate.regressionSets = splitAtCommas(regressionSets);

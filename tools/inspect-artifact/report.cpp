@@ -101,6 +101,21 @@ std::string oddsText(int32_t least) {
 Json thresholdJson(uint32_t q16) { return q16 > 65536 ? Json(nullptr) : Json(fraction(q16)); }
 Json oddsJson(int32_t least) { return least == INT32_MIN ? Json(nullptr) : Json(least / 256.0); }
 
+const char *codecName(uint32_t tag) {
+  switch (tag) {
+  case SEMDNS_TAG_DICT:
+    return "zstd";
+  case SEMDNS_TAG_PHRS:
+    return "turbo";
+  case SEMDNS_TAG_TOKM:
+    return "fast";
+  case SEMDNS_TAG_BYTM:
+    return "max";
+  default:
+    return nullptr;
+  }
+}
+
 bool isKernel(const semdns_section &s) {
   return s.tag == SEMDNS_TAG_KCPU || s.tag == SEMDNS_TAG_KGPU;
 }
@@ -221,6 +236,29 @@ void printKernels(std::string &out, const Reader &reader) {
     print(out, "\nKERNELS  none: the portable ones of the library answer\n");
 }
 
+/// What compress-context compresses with. The digest's first four bytes stand in every frame.
+void printCodecs(std::string &out, const File &file) {
+  const Reader &reader = *file.reader;
+  bool any = false;
+  for (uint32_t i = 0; i < reader.sectionCount(); ++i) {
+    const semdns_section s = reader.entry(i);
+    if (!codecName(s.tag))
+      continue;
+    if (!any)
+      print(out, "\nCODECS  tables of compress-context\n");
+    any = true;
+    const uint32_t zone = SEMDNS_CODEC_TARGET_ZONE(s.target),
+                   age = SEMDNS_CODEC_TARGET_AGE(s.target);
+    std::string whose = "this domain";
+    if (age)
+      whose = "earlier tables " + std::to_string(age) + " of what was zone " + std::to_string(zone);
+    else if (file.isHierarchy())
+      whose = printable(file.contents->zones.name(zone), 80);
+    print(out, "  %-6s %10s  frames %s  %s\n", codecName(s.tag), size(s.stored_size).c_str(),
+          hex(s.sha256, 4).c_str(), whose.c_str());
+  }
+}
+
 void printPatterns(std::string &out, const artifact::Patterns &p) {
   const semdns_pats_header &h = *p.header;
   print(out, "\nPATTERNS  %u out of %llu documents, %llu words, %s\n", h.pattern_count,
@@ -268,6 +306,12 @@ std::string targetName(const semdns_section &entry) {
   }
   if (entry.tag == SEMDNS_TAG_KGPU)
     return entry.target ? "sm_" + std::to_string(entry.target) : "ptx";
+  if (codecName(entry.tag)) {
+    // A library's tables are nobody's in particular.
+    const uint32_t age = SEMDNS_CODEC_TARGET_AGE(entry.target);
+    const std::string zone = "zone " + std::to_string(SEMDNS_CODEC_TARGET_ZONE(entry.target));
+    return age ? zone + " earlier " + std::to_string(age) : entry.target ? zone : std::string();
+  }
   if (entry.target)
     return std::to_string(entry.target);
   return {};
@@ -319,6 +363,7 @@ std::string textReport(const File &file, bool allZones, const std::optional<Veri
   }
   if (file.contents->hasPatterns)
     printPatterns(out, file.contents->patterns);
+  printCodecs(out, file);
 
   print(out, "\nVERIFIED  root digest, %u section digests, padding, contents", h.section_count);
   if (verified) {

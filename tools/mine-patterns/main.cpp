@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstdio>
 
 using namespace semdns;
@@ -41,6 +42,34 @@ void printKind(const char *name, const mine::KindSummary &kind, uint64_t words) 
               static_cast<unsigned long long>(kind.patterns),
               words ? 100.0 * double(kind.coveredWords) / double(words) : 0.0,
               examples.empty() ? "" : ": ", examples.c_str());
+}
+
+struct Codec {
+  const char *name;
+  semdns_codec_mode mode;
+  uint32_t tag;
+};
+constexpr Codec kCodecs[] = {{"zstd", SEMDNS_CODEC_ZSTD, SEMDNS_TAG_DICT}};
+
+size_t bytesOf(const patterns::PatternLibrary &library, uint32_t tag) {
+  const auto it = library.codecs.find(tag);
+  return it == library.codecs.end() ? 0 : it->second.size();
+}
+
+/// "zstd,turbo" as a mask of 1 << semdns_codec_mode; "none" is none. False: an unknown name.
+bool parseCodecs(const std::string &list, uint32_t &mask) {
+  mask = 0;
+  for (size_t at = 0; list != "none" && at <= list.size();) {
+    const size_t end = std::min(list.find(',', at), list.size());
+    const auto *codec = std::find_if(std::begin(kCodecs), std::end(kCodecs), [&](const Codec &c) {
+      return list.compare(at, end - at, c.name) == 0;
+    });
+    if (codec == std::end(kCodecs))
+      return false;
+    mask |= 1u << codec->mode;
+    at = end + 1;
+  }
+  return true;
 }
 
 } // namespace
@@ -84,6 +113,14 @@ int main(int argc, char **argv) {
                    ? std::string("0, or 1024 to 16777216 bytes")
                    : std::string();
       });
+  std::string codecList = "zstd";
+  app.add_option("--codec", codecList,
+                 "codecs of compress-context to make tables for: zstd, or none")
+      ->check([](const std::string &list) {
+        uint32_t mask;
+        return parseCodecs(list, mask) ? std::string()
+                                       : "unknown codec in '" + list + "'; there are zstd and none";
+      });
   app.add_option("--serial", options.serial, "content serial of the library")
       ->check(semdns::checkUnsigned);
   app.add_option("--diagnostics", diagnosticsFormat, "text or json, on stderr")
@@ -95,6 +132,7 @@ int main(int argc, char **argv) {
   } catch (const CLI::ParseError &e) {
     return app.exit(e) == 0 ? kDone : kUsage;
   }
+  parseCodecs(codecList, options.codecs);
   if (const auto obstacle = outputObstacle(output, force)) {
     std::fprintf(stderr, "mine-patterns: error: %s\n", obstacle->c_str());
     return kRejected;
@@ -103,7 +141,8 @@ int main(int argc, char **argv) {
   Diagnostics diags;
   mine::Summary summary;
   const auto library = mine::mine(options, diags, summary);
-  if (library && !summary.noDictionary.empty() && options.dictionarySize != 0)
+  if (library && !summary.noDictionary.empty() && options.dictionarySize != 0 &&
+      (options.codecs >> SEMDNS_CODEC_ZSTD & 1))
     diags.note({}, "no dictionary: " + summary.noDictionary);
   if (library && options.backgrounds.empty())
     diags.note({}, "no --background: keywords are words that gather in few documents, not words "
@@ -127,6 +166,10 @@ int main(int argc, char **argv) {
   if (output == "-")
     return endOutput("mine-patterns", kDone);
   const uint64_t words = library->wordCount;
+  nlohmann::ordered_json codecs = nlohmann::ordered_json::object();
+  for (const auto &[name, mode, tag] : kCodecs)
+    if (library->codecs.contains(tag))
+      codecs[name] = bytesOf(*library, tag);
   if (json) {
     const nlohmann::ordered_json object = {
         {"domain", options.domain},
@@ -142,7 +185,8 @@ int main(int argc, char **argv) {
         {"ngrams", toJson(summary.ngrams, words)},
         {"keywords", toJson(summary.keywords, words)},
         {"phrases", toJson(summary.phrases, words)},
-        {"dictionary_bytes", library->dictionary.size()},
+        {"dictionary_bytes", bytesOf(*library, SEMDNS_TAG_DICT)},
+        {"codec_bytes", codecs},
     };
     std::printf(
         "%s\n",
@@ -161,7 +205,9 @@ int main(int argc, char **argv) {
   printKind("n-grams", summary.ngrams, words);
   printKind("keywords", summary.keywords, words);
   printKind("phrases", summary.phrases, words);
-  std::printf("%-10s %7zu  bytes of zstd dictionary\n", "dictionary", library->dictionary.size());
+  for (const auto &[name, size] : codecs.items())
+    std::printf("codec %-5s %6llu  bytes of tables\n", name.c_str(),
+                static_cast<unsigned long long>(size.get<uint64_t>()));
   std::printf("%s: %.1f kB\n", output.c_str(), double(bytes.size()) / 1e3);
   return endOutput("mine-patterns", kDone);
 }

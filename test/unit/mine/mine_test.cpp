@@ -228,7 +228,7 @@ TEST(Mine, OrderAndFilesDoNotMatter) {
   options.dictionarySize = 4096;
   patterns::PatternLibrary l;
   const std::string first = mined(options, &l);
-  EXPECT_FALSE(l.dictionary.empty());
+  EXPECT_FALSE(l.codecs.at(SEMDNS_TAG_DICT).empty());
   options.inputs = {f.path("many")};
   EXPECT_EQ(mined(options), first);
   // A small dictionary leaves samples out; which ones must not depend on the order either.

@@ -26,7 +26,7 @@ patterns::PatternLibrary sample() {
       {SEMDNS_PATTERN_KEYWORD, 1, 40, 30, 1, 200000, "court"},
       {SEMDNS_PATTERN_KEYWORD, 2, 12, 9, 0, -5, "caf\u00e9 r\u00e9sum\u00e9"},
   };
-  l.dictionary = std::string("\x37\xa4\x30\xec", 4) + std::string(200, 'd');
+  l.codecs[SEMDNS_TAG_DICT] = std::string("\x37\xa4\x30\xec", 4) + std::string(200, 'd');
   return l;
 }
 
@@ -40,7 +40,7 @@ TEST(Patterns, RoundTrip) {
   ASSERT_TRUE(back) << why.message;
   EXPECT_EQ(back->meta, sample().meta);
   EXPECT_EQ(back->serial, 7u);
-  EXPECT_EQ(back->dictionary, sample().dictionary);
+  EXPECT_EQ(back->codecs, sample().codecs);
   EXPECT_EQ(back->documentCount, 100u);
   EXPECT_EQ(back->backgroundDocuments, 50u);
   ASSERT_EQ(back->patterns.size(), 4u);
