@@ -113,6 +113,10 @@ const char *semdns_answer_reason_text(semdns_answer_reason reason) {
     return "dropped";
   case SEMDNS_REASON_POLICY:
     return "policy";
+  case SEMDNS_REASON_STALE:
+    return "stale";
+  case SEMDNS_REASON_RELOAD:
+    return "reload";
   }
   return "unknown";
 }

@@ -46,7 +46,10 @@ typedef struct semdns_dispatcher_options {
   uint32_t lanes;         /* 0 = 8, at most 32 */
   uint32_t max_policy_words; /* in all text patterns of the policy; 0 = 1024, at most 2^20 */
   uint32_t reserved;
-  uint64_t seed;          /* of every random choice; equal calls with equal seeds choose equally */
+  uint64_t seed;          /* of every random choice; equal calls with equal seeds choose equally. Of
+                             the cache's keys, too: secret where askers are not trusted */
+  uint64_t cache_bytes;   /* memory of the cache; 0: none. Less than one entry takes (some 2 KiB with
+                             what one needs around it): refused. An entry takes some 210 bytes */
 } semdns_dispatcher_options;
 
 /* Bytes of memory that init needs; 0 where options are out of range. `options` may be null. */
@@ -126,6 +129,8 @@ SEMDNS_API semdns_status semdns_endpoint_get_info(semdns_dispatcher *dispatcher,
 /* ---- Queries ---------------------------------------------------------------------------------- */
 
 #define SEMDNS_DISPATCH_HEDGE 1u /* may be asked twice at once: idempotent */
+#define SEMDNS_DISPATCH_LATER 2u /* begin does not run stage 3: where it must decide, a step says
+                                    CLASSIFY. Text, context and scope live until then */
 
 typedef struct semdns_dispatch_query {
   uint32_t size;
@@ -144,12 +149,19 @@ typedef struct semdns_dispatch_query {
   const char *traceparent;   /* likewise */
 } semdns_dispatch_query;
 
-/* Classifies and gives a ticket, never 0. MEMORY: no free ticket (counted as shed). */
+/* Classifies, through the cache if there is one, and gives a ticket, never 0. Where another query is
+ * having stage 3 decide the same, the ticket waits for that. MEMORY: no free ticket (counted as
+ * shed). */
 SEMDNS_API semdns_status semdns_query_begin(semdns_dispatcher *dispatcher, semdns_scratch *scratch,
                                             const semdns_dispatch_query *query, uint64_t now,
                                             uint64_t *ticket);
 
-typedef enum semdns_action { SEMDNS_TRY = 1, SEMDNS_WAIT = 2, SEMDNS_DONE = 3 } semdns_action;
+typedef enum semdns_action {
+  SEMDNS_TRY = 1,
+  SEMDNS_WAIT = 2,
+  SEMDNS_DONE = 3,
+  SEMDNS_CLASSIFY = 4, /* with LATER alone: call semdns_query_classify, in whatever thread */
+} semdns_action;
 
 typedef struct semdns_dispatch_answer {
   uint32_t status;     /* semdns_answer_status: of the classification, or what became of it */
@@ -169,6 +181,9 @@ typedef struct semdns_dispatch_answer {
   const char *endpoint;      /* likewise */
   const char *request_id, *traceparent; /* as given; "" if not */
   const char *by; /* the policy rule that was met, "" if none */
+  uint32_t cached;  /* of the classification: SEMDNS_CACHED* */
+  uint32_t refresh; /* 1: the cached decision is in the last tenth of its time, and this query alone is
+                       told so: semdns_dispatcher_refresh(), when there is time, renews it */
 } semdns_dispatch_answer;
 
 typedef struct semdns_step {
@@ -188,6 +203,11 @@ typedef struct semdns_step {
 /* ARGUMENT: no such ticket (never was, has ended or was given up by maintain). */
 SEMDNS_API semdns_status semdns_query_next(semdns_dispatcher *dispatcher, uint64_t ticket,
                                            uint64_t now, semdns_step *step);
+/* Runs stage 3 for a ticket whose last step said CLASSIFY, and for all that wait for the same; the
+ * next step goes on from there. ARGUMENT: it had not said so. */
+SEMDNS_API semdns_status semdns_query_classify(semdns_dispatcher *dispatcher,
+                                               semdns_scratch *scratch, uint64_t ticket,
+                                               uint64_t now);
 /* The caller no longer wants it: REFUSED, reason `cancelled`, at the next step. */
 SEMDNS_API semdns_status semdns_query_cancel(semdns_dispatcher *dispatcher, uint64_t ticket,
                                              uint64_t now);
@@ -215,9 +235,40 @@ SEMDNS_API semdns_status semdns_report(semdns_dispatcher *dispatcher, uint64_t a
                                        semdns_event event, const semdns_measures *measures,
                                        uint64_t now);
 
-/* Leases, deadlines, drained endpoints, forgotten tickets: looks at up to `budget` tickets and returns
- * how many it has changed. Call it some times a second; nothing else frees what nobody asks for. */
+/* Leases, deadlines, drained endpoints, forgotten tickets: looks at up to `budget` tickets, and as many
+ * entries of the cache for what nothing can use any more; returns how many tickets it has changed. Call it some times a second; nothing else frees what nobody asks for. */
 SEMDNS_API uint32_t semdns_maintain(semdns_dispatcher *dispatcher, uint64_t now, uint32_t budget);
+
+/* ---- The cache -------------------------------------------------------------------------------- */
+
+/* As semdns_resolve at the time `now`, through the dispatcher's cache: `cached` says so, and `ttl` is
+ * what is left. `query.now` is replaced. Never waits for another query. Allocates nothing. */
+SEMDNS_API semdns_status semdns_dispatcher_resolve(semdns_dispatcher *dispatcher,
+                                                   semdns_scratch *scratch,
+                                                   const semdns_query *query, uint64_t now,
+                                                   semdns_answer *answer);
+/* Decides anew and keeps that, whatever is there. */
+SEMDNS_API semdns_status semdns_dispatcher_refresh(semdns_dispatcher *dispatcher,
+                                                   semdns_scratch *scratch,
+                                                   const semdns_query *query, uint64_t now,
+                                                   semdns_answer *answer);
+
+#define SEMDNS_FLUSH_ZONE 1u   /* decisions for `zone` and what lies below, and all of other artifacts */
+#define SEMDNS_FLUSH_SCOPE 2u  /* of `scope`; those that scopes share stay */
+#define SEMDNS_FLUSH_SERIAL 4u /* of artifacts with `serial` */
+typedef struct semdns_flush {
+  uint32_t size;
+  uint32_t what; /* mask of SEMDNS_FLUSH_*: all of these must hold; 0: everything */
+  const semdns_artifact *artifact; /* whose zone it is */
+  const char *zone;
+  const char *scope;
+  size_t scope_size;
+  uint64_t serial;
+} semdns_flush;
+/* Drops decisions; what is being decided meanwhile is not kept. ARGUMENT: no such zone. `dropped` may
+ * be null. */
+SEMDNS_API semdns_status semdns_cache_flush(semdns_dispatcher *dispatcher, const semdns_flush *flush,
+                                            uint64_t *dropped);
 
 /* ---- Explaining ------------------------------------------------------------------------------- */
 
@@ -261,6 +312,15 @@ typedef struct semdns_stats {
   uint64_t configurations, bad_configurations;
   uint64_t policy_blocked, policy_dropped, policy_pinned, policy_passed; /* queries by what the rule
                                                                             that they met says */
+  /* The cache. */
+  uint64_t cache_hits;        /* by the text */
+  uint64_t cache_input_hits;  /* by what stage 3 would have read */
+  uint64_t cache_misses, cache_stale;
+  uint64_t cache_encoded;     /* runs of stage 3 */
+  uint64_t cache_joined;      /* queries that waited for another's */
+  uint64_t cache_offered, cache_refreshed; /* refreshes */
+  uint64_t cache_entries, cache_capacity;
+  uint64_t cache_evictions, cache_refused; /* refused: beyond a scope's quota */
 } semdns_stats;
 SEMDNS_API semdns_status semdns_dispatcher_stats(semdns_dispatcher *dispatcher, semdns_stats *stats);
 

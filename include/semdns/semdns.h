@@ -213,6 +213,10 @@ SEMDNS_API void semdns_scratch_destroy(semdns_scratch *scratch);
 #define SEMDNS_CHAIN_MAX 17u
 #define SEMDNS_ENGINES_MAX 16u
 
+/* semdns_answer.cached */
+#define SEMDNS_CACHED 1u       /* as the same artifact has answered the same */
+#define SEMDNS_CACHED_STALE 2u /* expired, or an older artifact's decision: reason STALE */
+
 /* What to route. Zero fields mean defaults, so a designated initialiser of size, text and text_size
  * is a whole query. */
 typedef struct semdns_query {
@@ -229,7 +233,7 @@ typedef struct semdns_query {
   uint64_t now;         /* the caller's clock in ns, monotonic; only compared with `deadline` */
   uint64_t deadline;    /* on the same clock; 0 = none. Past it: TIMEOUT, answered by the root. At it,
                            or where stage 3's stated cost does not fit: as without stage 3 */
-  const char *scope;    /* tenant, for caches (reserved) */
+  const char *scope;    /* tenant: caches keep scopes apart (dispatch.h) */
   size_t scope_size;
 } semdns_query;
 
@@ -268,6 +272,8 @@ typedef enum semdns_answer_reason {
   SEMDNS_REASON_BLOCKED = 19,      /* REFUSED: by a policy rule */
   SEMDNS_REASON_DROPPED = 20,      /* REFUSED: by a policy rule; the asker need not hear of it */
   SEMDNS_REASON_POLICY = 21,       /* ROUTED: a policy rule names the zone */
+  SEMDNS_REASON_STALE = 22,        /* ROUTED, FALLBACK: kept from before, the deadline forbids stage 3 */
+  SEMDNS_REASON_RELOAD = 23,       /* SHED: the policy changed while the query waited for stage 3 */
 } semdns_answer_reason;
 
 SEMDNS_API const char *semdns_answer_status_text(semdns_answer_status status); /* "ROUTED" */
@@ -282,7 +288,7 @@ typedef struct semdns_answer {
                          NO_EVIDENCE; ROUTED: NONE) */
   uint32_t retryable; /* 1 if the same query may fare better later */
   uint32_t stage;     /* SEMDNS_STAGE_* that decided */
-  uint32_t cached;    /* 0 (caches: reserved) */
+  uint32_t cached;    /* SEMDNS_CACHED*; 0: no, as always without a dispatcher's cache */
   uint32_t margin;    /* Q16: lead of the best class over the next */
   uint32_t ttl;       /* seconds for which the answer may be kept */
   uint32_t truncated, repaired; /* 1 if so, whatever `reason` says */

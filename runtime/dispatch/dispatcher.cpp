@@ -3,6 +3,7 @@
 /// Locks. A lane's mutex guards its tickets, and holding any lane keeps configuration, endpoints'
 /// slots and engines as they are; who changes those holds all lanes. Under a lane an endpoint's own
 /// lock or one of the prefix table's may be taken, never the other way round.
+#include "runtime/cache/classifier.h"
 #include "runtime/dispatch/atomics.h"
 #include "runtime/dispatch/buckets.h"
 #include "runtime/dispatch/config.h"
@@ -31,6 +32,16 @@ struct Attempt {
   bool probe, hedge, retry;
 };
 
+/// What policy says to one query, as far as it has been asked.
+struct Ruling {
+  PolicyAction action = PolicyAction::None;
+  bool textsRead = false;
+  uint64_t epoch = UINT64_MAX; ///< of the policy that `texts` belongs to
+  RuleSet texts = {};
+  char by[SEMDNS_ID_MAX];
+  char target[kZoneNameMax];
+};
+
 struct Ticket {
   uint32_t generation; ///< of the slot; with it the ticket's number
   uint32_t nextFree;
@@ -52,6 +63,14 @@ struct Ticket {
   uint64_t deadline, last, key, session;
   uint32_t tokens, outputTokens, region, allowedRegions, blockCount, flags;
   const uint64_t *blocks;
+  uint64_t scope; ///< hash
+  // While stage 3 is to decide.
+  uint32_t flight; ///< kNoFlight: none, or somebody is computing for this ticket
+  bool promised;   ///< to compute for the flight
+  semdns_query query;
+  Ruling ruling; ///< so far
+  // Of the cache.
+  uint32_t cached, refresh;
   // The end.
   uint32_t finalStatus, finalReason, winner; ///< winner: attempt, kNobody if none
   uint64_t retryAfter;
@@ -81,6 +100,7 @@ struct semdns_dispatcher {
   uint64_t policyEpoch; ///< changes whenever the policy does; under a lane. Caches compare it
   Lane *lanes;
   Ticket *tickets;
+  semdns::cache::Classifier classifier;
   Pool pool;
   PrefixTable prefixes;
   Buckets buckets;
@@ -93,17 +113,18 @@ struct semdns_dispatcher {
 
 namespace {
 
+using semdns::cache::kNoFlight;
 using semdns::resolve::ZoneView;
 
 // ---- Memory -------------------------------------------------------------------------------------
 
 struct Shape {
   uint32_t tickets, endpoints, blocks, scopes, lanes, policyWords;
-  uint64_t seed;
+  uint64_t seed, cache; ///< cache: bytes asked for
 };
 
 bool shapeOf(const semdns_dispatcher_options *options, Shape &out) {
-  out = {1024, 64, 16384, 1024, 8, 1024, 0};
+  out = {1024, 64, 16384, 1024, 8, 1024, 0, 0};
   if (!options)
     return true;
   if (options->size < sizeof *options)
@@ -113,6 +134,7 @@ bool shapeOf(const semdns_dispatcher_options *options, Shape &out) {
     return value <= most;
   };
   out.seed = options->seed;
+  out.cache = options->cache_bytes;
   const bool good = take(options->max_tickets, 1u << 20, out.tickets) &&
                     take(options->max_endpoints, kMaxEndpoints, out.endpoints) &&
                     take(options->max_blocks, 1u << 24, out.blocks) &&
@@ -122,11 +144,11 @@ bool shapeOf(const semdns_dispatcher_options *options, Shape &out) {
   if (out.lanes > out.tickets)
     out.lanes = out.tickets;
   out.blocks = (out.blocks + 3) & ~3u;
-  return good;
+  return good && (!out.cache || semdns::cache::storeSize(out.cache));
 }
 
 struct Layout {
-  size_t lanes, tickets, endpoints, engines, blocks, buckets, lines, policies, end;
+  size_t lanes, tickets, endpoints, engines, blocks, buckets, lines, policies, cache, end;
 };
 
 Layout layoutOf(const Shape &s) {
@@ -139,7 +161,8 @@ Layout layoutOf(const Shape &s) {
   l.buckets = l.blocks + size_t(s.blocks) * sizeof(BlockEntry);
   l.lines = l.buckets + align64((size_t(s.scopes) + kMaxBucketRules) * sizeof(BucketSlot));
   l.policies = l.lines + align64(s.endpoints * sizeof(EndpointLine));
-  l.end = l.policies + 2 * policyMemory(s.policyWords);
+  l.cache = l.policies + 2 * policyMemory(s.policyWords);
+  l.end = l.cache + semdns::cache::classifierSize() + semdns::cache::storeSize(s.cache);
   return l;
 }
 
@@ -301,6 +324,14 @@ struct Ending {
   uint64_t retryAfter = 0;
 };
 
+/// What others wait for with this ticket, if anything, goes on without it.
+void leaveFlight(semdns_dispatcher &d, Ticket &t) {
+  if (t.flight != kNoFlight)
+    semdns::cache::leave(d.classifier.flights, t.flight, t.promised);
+  t.flight = kNoFlight;
+  t.promised = false;
+}
+
 /// Carries out what the table says. `number`: the attempt concerned, kNobody if none; false when
 /// the table says nothing.
 bool happen(semdns_dispatcher &d, Lane &lane, Ticket &t, Event event, uint32_t number,
@@ -310,6 +341,7 @@ bool happen(semdns_dispatcher &d, Lane &lane, Ticket &t, Event event, uint32_t n
   switch (step.action) {
   case Action::None:
     return false;
+  case Action::Adopt:
   case Action::Start:
     break;
   case Action::Refuse:
@@ -363,6 +395,8 @@ bool happen(semdns_dispatcher &d, Lane &lane, Ticket &t, Event event, uint32_t n
     break;
   }
   t.state = step.next;
+  if (t.state == State::Done)
+    leaveFlight(d, t);
   return true;
 }
 
@@ -646,6 +680,7 @@ uint64_t forward(Lane &lane, Ticket &t, uint64_t now) {
 
 void freeTicket(semdns_dispatcher &d, Lane &lane, Ticket &t, uint64_t now) {
   releaseAll(d, t, now);
+  leaveFlight(d, t);
   semdns_artifact_release(t.artifact);
   t.artifact = nullptr;
   t.inUse = false;
@@ -712,6 +747,8 @@ void fillAnswer(const Ticket &t, semdns_dispatch_answer &out) {
   out.endpoint = t.winnerEndpoint;
   out.request_id = t.requestId;
   out.traceparent = t.traceparent;
+  out.cached = t.cached;
+  out.refresh = t.refresh;
 }
 
 void fillTry(const semdns_dispatcher &d, const Ticket &t, uint64_t now, semdns_step &out) {
@@ -737,23 +774,15 @@ uint64_t nextTime(const semdns_dispatcher &d, const Ticket &t) {
   return until;
 }
 
-/// Where the cascade is asked, and the one place where a cache of decisions stands in its way.
+/// Where the cascade is asked, with the cache in front of it.
 semdns_status classify(semdns_dispatcher &d, semdns_scratch *scratch, const semdns_query &query,
-                       semdns_answer &answer) {
-  return semdns_resolve(d.resolver, scratch, &query, &answer);
+                       semdns::cache::Mode mode, semdns_answer &answer,
+                       semdns::cache::Outcome &outcome) {
+  return semdns::cache::classify(d.classifier, d.resolver, scratch, query, load(d.policyEpoch),
+                                 mode, answer, outcome);
 }
 
 // ---- Policy -------------------------------------------------------------------------------------
-
-/// What policy says to one query, as far as it has been asked.
-struct Ruling {
-  PolicyAction action = PolicyAction::None;
-  bool textsRead = false;
-  uint64_t epoch = UINT64_MAX; ///< of the policy that `texts` belongs to
-  RuleSet texts = {};
-  char by[SEMDNS_ID_MAX];
-  char target[kZoneNameMax];
-};
 
 /// Reads all of the text, unlike the cascade, which decides on two windows of a long one: padding
 /// must not get a text past a rule. In pieces that end at a space where there is one.
@@ -781,28 +810,40 @@ void readTexts(const Policy &policy, const semdns_scratch &scratch, const semdns
   }
 }
 
+/// Has `ruling` know which patterns occur in the text; false where it does not, and the text is not
+/// here to be read: no scratch. Under a lane.
+bool knowTexts(const semdns_dispatcher &d, const semdns_scratch *scratch, const semdns_query *query,
+               Ruling &ruling) {
+  if (ruling.textsRead && ruling.epoch == d.policyEpoch)
+    return true;
+  if (d.policy.textRules && !scratch)
+    return false;
+  ruling.epoch = d.policyEpoch;
+  ruling.textsRead = true;
+  ruling.texts = {};
+  if (d.policy.textRules)
+    readTexts(d.policy, *scratch, *query, ruling.texts);
+  return true;
+}
+
 /// The first rule that holds, before classification or, with the names of the classified zone and
-/// of its ancestors, after it. Under a lane.
-void askPolicy(const semdns_dispatcher &d, const semdns_scratch &scratch, const semdns_query &query,
-               bool after, const uint64_t *zones, uint32_t zoneCount, Ruling &ruling) {
+/// of its ancestors, after it. False as knowTexts(). Under a lane.
+bool askPolicy(const semdns_dispatcher &d, const semdns_scratch *scratch, const semdns_query *query,
+               bool after, uint64_t scope, const uint64_t *zones, uint32_t zoneCount,
+               Ruling &ruling) {
   const Policy &policy = d.policy;
   if (!(after ? policy.afterRules : policy.beforeRules))
-    return;
-  if (!ruling.textsRead || ruling.epoch != d.policyEpoch) {
-    ruling.epoch = d.policyEpoch;
-    ruling.textsRead = true;
-    ruling.texts = {};
-    if (policy.textRules)
-      readTexts(policy, scratch, query, ruling.texts);
-  }
-  const uint64_t scope = query.scope ? hashBytes(query.scope, query.scope_size) : 1;
+    return true;
+  if (!knowTexts(d, scratch, query, ruling))
+    return false;
   const uint32_t number = firstRule(policy, after, ruling.texts, scope, zones, zoneCount);
   if (number == kMaxPolicyRules)
-    return;
+    return true;
   const PolicyRule &rule = policy.rules[number];
   ruling.action = rule.action;
   memcpy(ruling.by, rule.name, sizeof ruling.by);
   memcpy(ruling.target, rule.target, sizeof ruling.target);
+  return true;
 }
 
 /// The zone of this name or, where an artifact has none, its nearest ancestor: the name is the
@@ -820,29 +861,31 @@ uint32_t zoneOrAbove(const semdns_artifact &artifact, const char *name) {
 }
 
 /// The answer that policy gives in the cascade's place; false where it leaves that as it is.
-bool answerByPolicy(const semdns_scratch &scratch, const Ruling &ruling, semdns_answer &answer) {
+bool answerByPolicy(const semdns_artifact &artifact, const Ruling &ruling, semdns_answer &answer) {
   using semdns::resolve::answerWith;
   switch (ruling.action) {
   case PolicyAction::None:
   case PolicyAction::Pass:
     return false;
   case PolicyAction::Block:
-    answerWith(scratch, 0, SEMDNS_REFUSED, SEMDNS_REASON_BLOCKED, answer);
+    answerWith(artifact, 0, SEMDNS_REFUSED, SEMDNS_REASON_BLOCKED, answer);
     return true;
   case PolicyAction::Drop:
-    answerWith(scratch, 0, SEMDNS_REFUSED, SEMDNS_REASON_DROPPED, answer);
+    answerWith(artifact, 0, SEMDNS_REFUSED, SEMDNS_REASON_DROPPED, answer);
     return true;
   case PolicyAction::Pin:
-    answerWith(scratch, zoneOrAbove(*semdns::resolve::artifactOf(scratch), ruling.target),
-               SEMDNS_ROUTED, SEMDNS_REASON_POLICY, answer);
+    answerWith(artifact, zoneOrAbove(artifact, ruling.target), SEMDNS_ROUTED, SEMDNS_REASON_POLICY,
+               answer);
     return true;
   }
   return false;
 }
 
 /// After classification; also counts what was met before it.
-void applyPolicy(const semdns_dispatcher &d, Lane &lane, const semdns_scratch &scratch,
-                 const semdns_query &query, Ruling &ruling, Ticket &t, semdns_answer &answer) {
+/// False where the policy has changed while the query waited, and its text is not here to be read.
+bool applyPolicy(const semdns_dispatcher &d, Lane &lane, const semdns_scratch *scratch,
+                 const semdns_query *query, Ticket &t, semdns_answer &answer) {
+  Ruling &ruling = t.ruling;
   t.classified = answer.zone.index;
   t.classifiedConfidence = answer.zone.confidence;
   if (ruling.action == PolicyAction::None && d.policy.afterRules &&
@@ -850,24 +893,25 @@ void applyPolicy(const semdns_dispatcher &d, Lane &lane, const semdns_scratch &s
     uint64_t zones[SEMDNS_CHAIN_MAX];
     for (uint32_t i = 0; i < answer.chain_count; ++i)
       zones[i] = hashBytes(answer.chain[i].name, strlen(answer.chain[i].name));
-    askPolicy(d, scratch, query, true, zones, answer.chain_count, ruling);
-    answerByPolicy(scratch, ruling, answer);
+    if (!askPolicy(d, scratch, query, true, t.scope, zones, answer.chain_count, ruling))
+      return false;
+    answerByPolicy(*t.artifact, ruling, answer);
   }
   t.policy = ruling.action;
   if (t.policy == PolicyAction::None)
-    return;
+    return true;
   memcpy(t.by, ruling.by, sizeof t.by);
   lane.stats.policy_blocked += t.policy == PolicyAction::Block;
   lane.stats.policy_dropped += t.policy == PolicyAction::Drop;
   lane.stats.policy_pinned += t.policy == PolicyAction::Pin;
   lane.stats.policy_passed += t.policy == PolicyAction::Pass;
+  return true;
 }
 
 /// 0, or ns until every bucket that concerns the query would have a token.
-uint64_t askBuckets(semdns_dispatcher &d, const Ticket &t, const semdns_query &query,
-                    uint64_t now) {
+uint64_t askBuckets(semdns_dispatcher &d, const Ticket &t, uint64_t now) {
   uint64_t wait = 0;
-  const uint64_t scope = query.scope ? hashBytes(query.scope, query.scope_size) : 1;
+  const uint64_t scope = t.scope;
   for (uint32_t i = 0; i < d.config.bucketCount; ++i) {
     const BucketRule &rule = d.config.buckets[i];
     bool concerns = !rule.zone;
@@ -885,20 +929,21 @@ uint64_t askBuckets(semdns_dispatcher &d, const Ticket &t, const semdns_query &q
 
 bool validQuery(const semdns_dispatch_query *q) {
   return q && q->size >= sizeof *q && q->query && q->query->size >= sizeof *q->query &&
-         !(q->flags & ~SEMDNS_DISPATCH_HEDGE) && (q->blocks || !q->block_count) &&
-         (q->query->text || !q->query->text_size) &&
+         !(q->flags & ~(SEMDNS_DISPATCH_HEDGE | SEMDNS_DISPATCH_LATER)) &&
+         (q->blocks || !q->block_count) && (q->query->text || !q->query->text_size) &&
          (q->query->context || !q->query->context_size) &&
          (q->query->scope || !q->query->scope_size);
 }
 
-void begin(semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_scratch *scratch,
-           const semdns_dispatch_query &q, Ruling &ruling, semdns_answer &answer, uint64_t now) {
-  const uint32_t generation = t.generation + 1 ? t.generation + 1 : 1;
-  memset(&t, 0, sizeof t);
-  t.generation = generation;
-  t.inUse = true;
-  t.artifact = semdns_artifact_retain(semdns::resolve::artifactOf(*scratch));
-  applyPolicy(d, lane, *scratch, *q.query, ruling, t, answer);
+/// The ticket has its classification, by `artifact`, which it keeps from here on. `scratch` may be
+/// null: then policy knows of the text what it has read before.
+void adopt(semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_artifact *artifact,
+           const semdns_scratch *scratch, const semdns_query *query, semdns_answer &answer,
+           uint64_t now) {
+  semdns_artifact_retain(artifact);
+  semdns_artifact_release(t.artifact);
+  t.artifact = artifact;
+  const bool ruled = applyPolicy(d, lane, scratch, query, t, answer);
   t.chainCount = static_cast<uint8_t>(answer.chain_count);
   for (uint32_t i = 0; i < answer.chain_count; ++i)
     t.chain[i] = answer.chain[i].index;
@@ -906,7 +951,62 @@ void begin(semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_scratch *scratch,
   t.reason = answer.reason;
   t.stage = answer.stage;
   t.ttl = answer.ttl;
+  t.cached = answer.cached;
   t.confidence = answer.zone.confidence;
+  t.rulesKnown = 0;
+  findRules(d, t);
+  happen(d, lane, t, Event::Classified, kNobody, 0, now);
+  if (answer.status == SEMDNS_TIMEOUT) {
+    happen(d, lane, t, Event::Deadline, kNobody, 0, now);
+  } else if (!ruled) {
+    happen(d, lane, t, Event::Nobody, kNobody, 0, now, {SEMDNS_SHED, SEMDNS_REASON_RELOAD, 0});
+  } else if (answer.status == SEMDNS_REFUSED) {
+    happen(d, lane, t, Event::Nobody, kNobody, 0, now, {SEMDNS_REFUSED, answer.reason, 0});
+  } else if (const uint64_t wait = askBuckets(d, t, now)) {
+    Ending ending;
+    ending.status = SEMDNS_SHED;
+    ending.reason = SEMDNS_REASON_RATE_LIMIT;
+    ending.retryAfter = wait;
+    happen(d, lane, t, Event::Nobody, kNobody, 0, now, ending);
+  }
+}
+
+/// Looks whether what the ticket waits for has come.
+void watchFlight(semdns_dispatcher &d, Lane &lane, Ticket &t, uint64_t now) {
+  if (t.state != State::Asking || t.flight == kNoFlight)
+    return;
+  semdns::cache::Flight landed;
+  if (semdns::cache::watch(d.classifier.flights, t.flight, t.flags & SEMDNS_DISPATCH_LATER,
+                           t.promised, landed) != semdns::cache::FlightState::Landed)
+    return;
+  t.flight = kNoFlight;
+  t.promised = false;
+  semdns_answer answer;
+  answer.size = sizeof answer;
+  semdns::cache::answerOf(landed, now, answer);
+  adopt(d, lane, t, landed.artifact, nullptr, nullptr, answer, now);
+  semdns_artifact_release(landed.artifact);
+}
+
+/// When to look again whether stage 3 has decided: by the artifact's own estimate.
+uint64_t encoderTime(const Ticket &t) {
+  const semdns_encm_header *h = t.artifact->encoder.header;
+  const uint64_t cost = h ? uint64_t(h->token_cost) * h->max_tokens : 0;
+  return cost ? cost : 1000000;
+}
+
+void begin(semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_scratch *scratch,
+           const semdns_dispatch_query &q, const Ruling &ruling, semdns_answer &answer,
+           const semdns::cache::Outcome &outcome, uint64_t now) {
+  const uint32_t generation = t.generation + 1 ? t.generation + 1 : 1;
+  memset(&t, 0, sizeof t);
+  t.generation = generation;
+  t.inUse = true;
+  t.state = State::Asking;
+  t.flight = kNoFlight;
+  t.scope = q.query->scope ? hashBytes(q.query->scope, q.query->scope_size) : 1;
+  t.ruling = ruling;
+  t.refresh = outcome.refresh;
   t.deadline = q.query->deadline;
   t.last = now;
   t.session = q.session;
@@ -929,18 +1029,27 @@ void begin(semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_scratch *scratch,
   copyText(t.requestId, q.request_id);
   copyText(t.traceparent, q.traceparent);
   ++lane.stats.queries;
-  findRules(d, t);
-  if (answer.status == SEMDNS_TIMEOUT) {
-    happen(d, lane, t, Event::Deadline, kNobody, 0, now);
-  } else if (answer.status == SEMDNS_REFUSED) {
-    happen(d, lane, t, Event::Nobody, kNobody, 0, now, {SEMDNS_REFUSED, answer.reason, 0});
-  } else if (const uint64_t wait = askBuckets(d, t, *q.query, now)) {
-    Ending ending;
-    ending.status = SEMDNS_SHED;
-    ending.reason = SEMDNS_REASON_RATE_LIMIT;
-    ending.retryAfter = wait;
-    happen(d, lane, t, Event::Nobody, kNobody, 0, now, ending);
+  if (!outcome.waits) {
+    adopt(d, lane, t, semdns::resolve::artifactOf(*scratch), scratch, q.query, answer, now);
+    return;
   }
+  // Until it is known better: the root.
+  t.artifact = semdns_artifact_retain(semdns::resolve::artifactOf(*scratch));
+  t.chainCount = 1;
+  t.confidence = kOne;
+  t.flight = outcome.flight;
+  t.promised = outcome.promised;
+  t.query = *q.query;
+  knowTexts(d, scratch, q.query, t.ruling);
+  findRules(d, t);
+}
+
+/// Queries read them without a lane.
+void setLimits(semdns_dispatcher &d) {
+  const Settings &s = d.config.settings;
+  store(d.classifier.limits.quota, s.cacheQuota);
+  store(d.classifier.limits.negative, static_cast<uint32_t>(s.cacheNegative / kSecond));
+  store(d.classifier.limits.stale, s.cacheStale);
 }
 
 bool goodId(const char *id) {
@@ -971,6 +1080,17 @@ semdns_status semdns_dispatcher_init(semdns_resolver *resolver,
     return fail(error, SEMDNS_ERROR_ARGUMENT, "no place for the dispatcher");
   *out = nullptr;
   Shape shape;
+  if (options && options->size >= sizeof *options && options->cache_bytes &&
+      !semdns::cache::storeSize(options->cache_bytes)) {
+    if (error && error->size >= sizeof *error) {
+      fail(error, SEMDNS_ERROR_ARGUMENT, "");
+      snprintf(error->message, sizeof error->message,
+               "cache_bytes = %llu is less than one entry takes: give at least %llu, or 0 for none",
+               static_cast<unsigned long long>(options->cache_bytes),
+               static_cast<unsigned long long>(semdns::cache::leastBudget()));
+    }
+    return SEMDNS_ERROR_ARGUMENT;
+  }
   if (!resolver || !memory || !shapeOf(options, shape))
     return fail(error, SEMDNS_ERROR_ARGUMENT, "no resolver, no memory or options out of range");
   const Layout layout = layoutOf(shape);
@@ -996,10 +1116,12 @@ semdns_status semdns_dispatcher_init(semdns_resolver *resolver,
   d->buckets.capacity = shape.scopes;
   d->buckets.rules = kMaxBucketRules;
   d->lines = reinterpret_cast<EndpointLine *>(bytes + layout.lines);
+  semdns::cache::initClassifier(d->classifier, shape.seed, shape.cache, bytes + layout.cache);
   clearConfig(d->config);
   initPolicy(d->policy, bytes + layout.policies, shape.policyWords);
   initPolicy(d->policyDraft, bytes + layout.policies + policyMemory(shape.policyWords),
              shape.policyWords);
+  setLimits(*d);
   pthread_mutex_init(&d->configuring, nullptr);
   for (pthread_mutex_t &lock : d->prefixes.locks)
     pthread_mutex_init(&lock, nullptr);
@@ -1020,6 +1142,7 @@ semdns_status semdns_dispatcher_init(semdns_resolver *resolver,
 void semdns_dispatcher_deinit(semdns_dispatcher *d) {
   if (!d)
     return;
+  semdns::cache::deinitClassifier(d->classifier);
   for (uint32_t i = 0; i < d->laneCount * d->ticketsPerLane; ++i)
     if (d->tickets[i].inUse)
       semdns_artifact_release(d->tickets[i].artifact);
@@ -1066,8 +1189,9 @@ semdns_status semdns_dispatcher_configure(semdns_dispatcher *d, const semdns_art
     memcpy(&d->config, &d->draft, sizeof d->config);
     ++d->epoch;
     swapPolicies(d->policy, d->policyDraft);
-    ++d->policyEpoch;
+    store(d->policyEpoch, d->policyEpoch + 1);
     store(d->policyRules, d->policy.ruleCount);
+    setLimits(*d);
     for (uint32_t i = 0; i < pool.used; ++i) {
       const Endpoint &e = pool.endpoints[i];
       bool stays = !inUse(e) || !e.configured;
@@ -1190,16 +1314,22 @@ semdns_status semdns_query_begin(semdns_dispatcher *d, semdns_scratch *scratch,
   semdns_answer answer;
   answer.size = sizeof answer;
   Ruling ruling;
+  semdns::cache::Outcome outcome = {false, false, false, kNoFlight};
   semdns_status status = SEMDNS_OK;
   if (load(d->policyRules)) {
     status = semdns::resolve::enter(d->resolver, scratch);
     if (status != SEMDNS_OK)
       return status;
     const LaneGuard guard(d->lanes[query->lane % d->laneCount]);
-    askPolicy(*d, *scratch, plain, false, nullptr, 0, ruling);
+    const uint64_t scope = plain.scope ? hashBytes(plain.scope, plain.scope_size) : 1;
+    askPolicy(*d, scratch, &plain, false, scope, nullptr, 0, ruling);
   }
-  if (!answerByPolicy(*scratch, ruling, answer))
-    status = classify(*d, scratch, plain, answer);
+  const auto mode = query->flags & SEMDNS_DISPATCH_LATER ? semdns::cache::Mode::Later
+                                                         : semdns::cache::Mode::Ticket;
+  if (ruling.action == PolicyAction::None || ruling.action == PolicyAction::Pass)
+    status = classify(*d, scratch, plain, mode, answer, outcome);
+  else
+    answerByPolicy(*semdns::resolve::artifactOf(*scratch), ruling, answer);
   if (status != SEMDNS_OK)
     return status;
   for (uint32_t i = 0; i < d->laneCount; ++i) {
@@ -1209,10 +1339,12 @@ semdns_status semdns_query_begin(semdns_dispatcher *d, semdns_scratch *scratch,
       continue;
     Ticket &t = d->tickets[lane.free];
     lane.free = t.nextFree;
-    begin(*d, lane, t, scratch, *query, ruling, answer, now);
+    begin(*d, lane, t, scratch, *query, ruling, answer, outcome, now);
     *ticket = numberOf(*d, t);
     return SEMDNS_OK;
   }
+  if (outcome.waits)
+    semdns::cache::leave(d->classifier.flights, outcome.flight, outcome.promised);
   Lane &lane = d->lanes[query->lane % d->laneCount];
   const LaneGuard guard(lane);
   ++lane.stats.tickets_exhausted;
@@ -1232,8 +1364,15 @@ semdns_status semdns_query_next(semdns_dispatcher *d, uint64_t ticket, uint64_t 
   memset(step, 0, sizeof *step);
   step->size = sizeof *step;
   findRules(*d, t);
+  watchFlight(*d, lane, t, now);
   passTime(*d, lane, t, now);
   const uint32_t before = t.attemptCount;
+  if (t.state == State::Asking) {
+    step->action = t.promised ? SEMDNS_CLASSIFY : SEMDNS_WAIT;
+    const uint64_t until = now + encoderTime(t);
+    step->until = t.deadline && t.deadline < until ? t.deadline : until;
+    return SEMDNS_OK;
+  }
   if (t.state == State::Ready) {
     seek(*d, lane, t, now);
   } else if (now >= hedgeTime(*d, t)) {
@@ -1255,6 +1394,46 @@ semdns_status semdns_query_next(semdns_dispatcher *d, uint64_t ticket, uint64_t 
     step->action = SEMDNS_WAIT;
   step->until = nextTime(*d, t);
   return SEMDNS_OK;
+}
+
+semdns_status semdns_query_classify(semdns_dispatcher *d, semdns_scratch *scratch, uint64_t ticket,
+                                    uint64_t now) {
+  if (!d || !scratch)
+    return SEMDNS_ERROR_ARGUMENT;
+  semdns_query query;
+  semdns::cache::Outcome outcome;
+  {
+    const Found found(*d, ticket);
+    if (!found.ticket || found.ticket->state != State::Asking || !found.ticket->promised)
+      return SEMDNS_ERROR_ARGUMENT;
+    Ticket &t = *found.ticket;
+    query = t.query;
+    query.now = forward(*found.lane, t, now);
+    outcome.flight = t.flight;
+    // Whatever becomes of the ticket meanwhile, this call is the member now.
+    t.flight = kNoFlight;
+    t.promised = false;
+  }
+  semdns_answer answer;
+  answer.size = sizeof answer;
+  const semdns_status status =
+      semdns::cache::complete(d->classifier, d->resolver, scratch, query, load(d->policyEpoch),
+                              outcome.flight, answer, outcome);
+  const Found found(*d, ticket);
+  if (!found.ticket || found.ticket->state != State::Asking) {
+    if (outcome.waits)
+      semdns::cache::leave(d->classifier.flights, outcome.flight, outcome.promised);
+    return status;
+  }
+  Ticket &t = *found.ticket;
+  if (outcome.waits) {
+    t.flight = outcome.flight;
+    t.promised = outcome.promised;
+  } else {
+    adopt(*d, *found.lane, t, semdns::resolve::artifactOf(*scratch), scratch, &query, answer,
+          forward(*found.lane, t, now));
+  }
+  return status;
 }
 
 semdns_status semdns_query_cancel(semdns_dispatcher *d, uint64_t ticket, uint64_t now) {
@@ -1313,7 +1492,7 @@ uint32_t semdns_maintain(semdns_dispatcher *d, uint64_t now, uint32_t budget) {
     return 0;
   uint32_t changed = 0;
   bool drained = false;
-  const uint32_t total = d->laneCount * d->ticketsPerLane;
+  const uint32_t total = d->laneCount * d->ticketsPerLane, entries = budget;
   budget = budget < total ? budget : total;
   for (uint32_t lanes = 0; budget && lanes < d->laneCount; ++lanes) {
     Lane &lane = d->lanes[add(d->maintained, 1u) % d->laneCount];
@@ -1337,6 +1516,7 @@ uint32_t semdns_maintain(semdns_dispatcher *d, uint64_t now, uint32_t budget) {
       drained |= inUse(d->pool.endpoints[i]) && d->pool.endpoints[i].draining &&
                  !load(d->pool.endpoints[i].inFlight);
   }
+  semdns::cache::expire(d->classifier.store, now, load(d->classifier.limits.stale), entries);
   if (drained) {
     const AllLanes all(*d);
     for (uint32_t i = 0; i < d->pool.used; ++i)
@@ -1345,6 +1525,52 @@ uint32_t semdns_maintain(semdns_dispatcher *d, uint64_t now, uint32_t budget) {
         freeEndpoint(d->pool, i);
   }
   return changed;
+}
+
+semdns_status semdns_dispatcher_resolve(semdns_dispatcher *d, semdns_scratch *scratch,
+                                        const semdns_query *query, uint64_t now,
+                                        semdns_answer *answer) {
+  if (!d || !query || !answer || query->size < sizeof *query)
+    return SEMDNS_ERROR_ARGUMENT;
+  semdns_query plain = *query;
+  plain.now = now;
+  semdns::cache::Outcome outcome;
+  return classify(*d, scratch, plain, semdns::cache::Mode::Alone, *answer, outcome);
+}
+
+semdns_status semdns_dispatcher_refresh(semdns_dispatcher *d, semdns_scratch *scratch,
+                                        const semdns_query *query, uint64_t now,
+                                        semdns_answer *answer) {
+  if (!d || !query || !answer || query->size < sizeof *query)
+    return SEMDNS_ERROR_ARGUMENT;
+  semdns_query plain = *query;
+  plain.now = now;
+  semdns::cache::Outcome outcome;
+  return classify(*d, scratch, plain, semdns::cache::Mode::Refresh, *answer, outcome);
+}
+
+semdns_status semdns_cache_flush(semdns_dispatcher *d, const semdns_flush *flush,
+                                 uint64_t *dropped) {
+  if (dropped)
+    *dropped = 0;
+  if (!d || !flush || flush->size < sizeof *flush ||
+      (flush->what & ~(SEMDNS_FLUSH_ZONE | SEMDNS_FLUSH_SCOPE | SEMDNS_FLUSH_SERIAL)) ||
+      (!flush->scope && flush->scope_size))
+    return SEMDNS_ERROR_ARGUMENT;
+  semdns::cache::Flush what = {flush->artifact, UINT32_MAX, 0, false, flush->serial};
+  what.bySerial = flush->what & SEMDNS_FLUSH_SERIAL;
+  if (flush->what & SEMDNS_FLUSH_SCOPE)
+    what.scope = semdns::cache::scopeOf(d->classifier.seed, flush->scope, flush->scope_size).tag;
+  if (flush->what & SEMDNS_FLUSH_ZONE) {
+    what.zone =
+        flush->artifact ? semdns_artifact_find_zone(flush->artifact, flush->zone) : UINT32_MAX;
+    if (what.zone == UINT32_MAX)
+      return SEMDNS_ERROR_ARGUMENT;
+  }
+  const uint64_t count = semdns::cache::flush(d->classifier, what);
+  if (dropped)
+    *dropped = count;
+  return SEMDNS_OK;
 }
 
 const char *semdns_exclusion_text(uint32_t exclusion) {
@@ -1423,6 +1649,20 @@ semdns_status semdns_dispatcher_stats(semdns_dispatcher *d, semdns_stats *stats)
   stats->probes = load(d->pool.counts.probes);
   stats->ejections = load(d->pool.counts.ejections);
   stats->readmissions = load(d->pool.counts.readmissions);
+  const semdns::cache::Counters cache = semdns::cache::sumOf(d->classifier);
+  stats->cache_hits = cache.hits;
+  stats->cache_input_hits = cache.inputHits;
+  stats->cache_misses = cache.misses;
+  stats->cache_stale = cache.stale;
+  stats->cache_encoded = cache.encoded;
+  stats->cache_joined = cache.joined;
+  stats->cache_offered = cache.offered;
+  stats->cache_refreshed = cache.refreshed;
+  const semdns::cache::StoreCounts entries = semdns::cache::countsOf(d->classifier.store);
+  stats->cache_entries = entries.entries;
+  stats->cache_capacity = semdns::cache::capacityOf(d->classifier.store);
+  stats->cache_evictions = entries.evictions;
+  stats->cache_refused = entries.refused;
   return SEMDNS_OK;
 }
 

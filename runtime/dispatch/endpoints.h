@@ -31,6 +31,10 @@ struct Settings {
   uint32_t retryBudget = 20;  ///< percent of the engine's attempts in flight
   uint32_t retryMinimum = 3;  ///< retries at once that are always allowed
   uint32_t tries = 3;
+  // Of the cache.
+  uint64_t cacheStale = 86400 * kSecond;   ///< how long an expired decision may serve in need
+  uint64_t cacheNegative = 3600 * kSecond; ///< at most for decisions that no zone below fits
+  uint32_t cacheQuota = 100;               ///< percent of the entries that a scope may have
 };
 
 /// An engine by name, as endpoints and artifacts mention it. Interned: never goes.

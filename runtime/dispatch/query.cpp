@@ -11,6 +11,9 @@ struct Row {
 };
 
 constexpr Row kTable[] = {
+    {State::Asking, Event::Classified, State::Ready, Action::Adopt},
+    {State::Asking, Event::Deadline, State::Done, Action::TimeOut},
+    {State::Asking, Event::Cancel, State::Done, Action::CancelQuery},
     {State::Ready, Event::Chosen, State::Trying, Action::Start},
     {State::Ready, Event::Nobody, State::Done, Action::Refuse},
     {State::Ready, Event::NoEngines, State::Done, Action::Answer},
@@ -46,13 +49,14 @@ Transition transition(State state, Event event) {
 }
 
 const char *stateText(State state) {
-  constexpr const char *kWords[] = {"ready", "trying", "hedged", "streaming", "done"};
+  constexpr const char *kWords[] = {"asking", "ready", "trying", "hedged", "streaming", "done"};
   return kWords[static_cast<uint8_t>(state)];
 }
 
 const char *eventText(Event event) {
-  constexpr const char *kWords[] = {"chosen",  "nobody",   "no engines", "first byte", "ok",
-                                    "failure", "given up", "hedge",      "deadline",   "cancel"};
+  constexpr const char *kWords[] = {"classified", "chosen",   "nobody",  "no engines",
+                                    "first byte", "ok",       "failure", "given up",
+                                    "hedge",      "deadline", "cancel"};
   return kWords[static_cast<uint8_t>(event)];
 }
 

@@ -6,12 +6,20 @@
 
 namespace semdns::dispatch {
 
-enum class State : uint8_t { Ready, Trying, Hedged, Streaming, Done };
+enum class State : uint8_t {
+  Asking, ///< stage 3 is to decide: by this query, or by another for both
+  Ready,
+  Trying,
+  Hedged,
+  Streaming,
+  Done,
+};
 
 enum class Event : uint8_t {
-  Chosen,    ///< an endpoint has been reserved
-  Nobody,    ///< none may be asked
-  NoEngines, ///< the artifact declares none for this zone
+  Classified, ///< stage 3 has
+  Chosen,     ///< an endpoint has been reserved
+  Nobody,     ///< none may be asked
+  NoEngines,  ///< the artifact declares none for this zone
   FirstByte,
   Ok,
   Failure, ///< ERROR, TIMEOUT, lease, endpoint gone
@@ -23,6 +31,7 @@ enum class Event : uint8_t {
 
 enum class Action : uint8_t {
   None, ///< not in the table: nothing happens
+  Adopt,
   Start,
   Refuse,
   Answer,

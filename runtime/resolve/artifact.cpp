@@ -2,6 +2,7 @@
 
 #include "runtime/exec/encoder.h"
 #include "runtime/exec/isa.h"
+#include "semdns/format/wordpiece.h"
 
 #include <new>
 #include <stdio.h>
@@ -119,6 +120,35 @@ bool prepare(semdns_artifact &a, const artifact::Zones &zones, const artifact::M
   return true;
 }
 
+/// Whether every tokeniser of the artifact reads A as a, and tab, line feed and carriage return as
+/// the spaces that they are: the tables are frozen from Unicode, and say what they say.
+bool foldsAscii(const uint8_t *text, const uint8_t *wpce) {
+  const auto check = [](const uint16_t *stage1, const uint32_t *blocks, uint32_t blockSize) {
+    const auto entry = [&](uint32_t code) {
+      const uint32_t e = blocks[uint32_t(stage1[0]) * blockSize + code];
+      return SEMDNS_TEXT_LENGTH(e) == SEMDNS_TEXT_IDENTITY ? (e & 0xe00000u) | code : e;
+    };
+    for (uint32_t c = 'A'; c <= 'Z'; ++c)
+      if (entry(c) != entry(c + 32) || SEMDNS_TEXT_LENGTH(entry(c)))
+        return false;
+    for (const uint32_t c : {uint32_t(' '), uint32_t('\t'), uint32_t('\n'), uint32_t('\r')})
+      if (SEMDNS_TEXT_CLASS(entry(c)) != SEMDNS_CHAR_SPACE || SEMDNS_TEXT_LENGTH(entry(c)))
+        return false;
+    return true;
+  };
+  static_assert(int(SEMDNS_WPCE_SPACE) == int(SEMDNS_CHAR_SPACE) &&
+                SEMDNS_WPCE_IDENTITY == SEMDNS_TEXT_IDENTITY);
+  const auto &t = *reinterpret_cast<const semdns_text_header *>(text);
+  if (!check(reinterpret_cast<const uint16_t *>(text + t.stage1_offset),
+             reinterpret_cast<const uint32_t *>(text + t.blocks_offset), SEMDNS_TEXT_BLOCK_SIZE))
+    return false;
+  if (!wpce)
+    return true;
+  const auto &w = *reinterpret_cast<const semdns_wpce_header *>(wpce);
+  return check(reinterpret_cast<const uint16_t *>(wpce + w.stage1_offset),
+               reinterpret_cast<const uint32_t *>(wpce + w.blocks_offset), SEMDNS_WPCE_BLOCK_SIZE);
+}
+
 bool load(semdns_artifact &a, const semdns_open_options &options, Error &error) {
   Reader reader;
   const bool full = !(options.flags & SEMDNS_OPEN_MAP) || (options.flags & SEMDNS_OPEN_VERIFY);
@@ -163,6 +193,9 @@ bool load(semdns_artifact &a, const semdns_open_options &options, Error &error) 
     if (entry.tag == SEMDNS_TAG_KCPU && exec::isaName(entry.target) && a.isaCount < kMaxIsas)
       a.isas[a.isaCount++] = exec::isaName(entry.target);
   }
+  a.foldsAscii = foldsAscii(a.tables.text, a.wpce);
+  for (uint32_t z = 0; z < a.zoneCount; ++z)
+    a.anyShareable |= (a.zones[z].flags & SEMDNS_ZONE_SHAREABLE) != 0;
   if (options.verify && options.verify(options.verify_user, a.digest) != 0)
     return base::fail(error, SEMDNS_ERROR_CODE, 0, 0,
                       "the caller's verification refused the artifact");

@@ -44,6 +44,8 @@ struct semdns_artifact {
   uint32_t zoneCount = 0, classCount = 0, engineCount = 0, metaCount = 0;
   uint32_t stages = 0; ///< SEMDNS_STAGE_* that this artifact has
   uint32_t dim = 0, paddedCount = 0;
+  bool foldsAscii = false;   ///< no stage tells ASCII's cases or its kinds and runs of spaces apart
+  bool anyShareable = false; ///< a zone whose decisions scopes may share
   semdns::artifact::Encoder encoder;              ///< stage 3; empty without one
   const uint8_t *wpce = nullptr, *head = nullptr; ///< its other sections
   semdns_kernel_encode_fn encode = nullptr;       ///< null without stage 3
@@ -84,8 +86,8 @@ semdns_artifact *artifactOf(const semdns_scratch &scratch);
 /// Lets the scratch follow its resolver's last swap, as each call that is given it does first.
 semdns_status enter(semdns_resolver *resolver, semdns_scratch *scratch);
 
-/// The answer that names `zone` without asking any stage. After enter().
-void answerWith(const semdns_scratch &scratch, uint32_t zone, uint32_t status, uint32_t reason,
+/// The answer that names `zone` without asking any stage.
+void answerWith(const semdns_artifact &artifact, uint32_t zone, uint32_t status, uint32_t reason,
                 semdns_answer &answer);
 
 /// The hashes of the words that stage 1 reads in text[0, size) (include/semdns/format/features.h),

@@ -1,10 +1,10 @@
 /// Resolver, scratch and the cascade. The hot path is one atomic load, the kernel, and copying the
 /// pointers that the artifact has prepared.
 #include "kernels/accept.h"
-#include "kernels/tokenise.h"
+#include "kernels/wordpiece.h"
 #include "runtime/exec/encoder.h"
 #include "runtime/exec/portable.h"
-#include "runtime/resolve/artifact.h"
+#include "runtime/resolve/cascade.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -12,8 +12,10 @@
 #include <string.h>
 #include <time.h>
 
+using semdns::resolve::Course;
 using semdns::resolve::enter;
 using semdns::resolve::fail;
+using semdns::resolve::valid;
 
 /// Swaps publish a new epoch; a scratch that has seen the current epoch already holds a reference
 /// to the current artifact and need not take the lock.
@@ -128,6 +130,29 @@ uint32_t addCandidates(const semdns_artifact &a, const Ranking &ranking, uint32_
   return count;
 }
 
+/// What the artifact says of the answer's zone: its ancestors and its engines.
+void setSurroundings(const semdns_artifact &a, semdns_answer &out) {
+  const uint32_t answered = out.zone.index;
+  out.serial = a.serial;
+  out.digest = a.digest;
+  out.digest_hex = a.digestHex;
+  out.chain_count = 0;
+  for (uint32_t zone = answered;; zone = a.zones[zone].parent) {
+    setZone(a, zone,
+            zone == answered ? out.zone.confidence
+            : zone           ? 0
+                             : 65536,
+            out.chain[out.chain_count++]);
+    if (!zone)
+      break;
+  }
+  const semdns::resolve::ZoneView &view = a.views[answered];
+  out.engine_count = view.engineCount < SEMDNS_ENGINES_MAX ? view.engineCount : SEMDNS_ENGINES_MAX;
+  if (out.engine_count)
+    memcpy(out.engines, view.engines, out.engine_count * sizeof *out.engines);
+  out.reserved = 0;
+}
+
 void fill(const semdns_artifact &a, const semdns_kernel_answer &k, uint32_t status, uint32_t reason,
           const Ranking &ranking, uint32_t topK, semdns_answer &out) {
   out.status = status;
@@ -139,9 +164,6 @@ void fill(const semdns_artifact &a, const semdns_kernel_answer &k, uint32_t stat
   out.ttl = status == SEMDNS_TIMEOUT ? 0 : a.zones[k.zone].ttl;
   out.truncated = (k.flags & SEMDNS_KERNEL_TRUNCATED) != 0;
   out.repaired = (k.flags & SEMDNS_KERNEL_REPAIRED) != 0;
-  out.serial = a.serial;
-  out.digest = a.digest;
-  out.digest_hex = a.digestHex;
   setZone(a, k.zone, k.confidence, out.zone);
   if (k.best_zone || a.zoneCount == 1)
     setZone(a, k.best_zone, k.best_confidence, out.best);
@@ -154,21 +176,7 @@ void fill(const semdns_artifact &a, const semdns_kernel_answer &k, uint32_t stat
   if (k.flags & SEMDNS_KERNEL_NO_EVIDENCE)
     out.margin = 0;
 
-  out.chain_count = 0;
-  for (uint32_t zone = k.zone;; zone = a.zones[zone].parent) {
-    setZone(a, zone,
-            zone == k.zone ? k.confidence
-            : zone         ? 0
-                           : 65536,
-            out.chain[out.chain_count++]);
-    if (!zone)
-      break;
-  }
-  const semdns::resolve::ZoneView &view = a.views[k.zone];
-  out.engine_count = view.engineCount < SEMDNS_ENGINES_MAX ? view.engineCount : SEMDNS_ENGINES_MAX;
-  if (out.engine_count)
-    memcpy(out.engines, view.engines, out.engine_count * sizeof *out.engines);
-  out.reserved = 0;
+  setSurroundings(a, out);
 }
 
 uint32_t reasonOf(const semdns_kernel_answer &k, uint32_t stages) {
@@ -194,7 +202,7 @@ struct Request {
 Request request(const semdns_artifact &a, const semdns_query &q) {
   Request r{};
   r.topK = q.top_k < 1 ? 1 : q.top_k > SEMDNS_TOP_MAX ? SEMDNS_TOP_MAX : q.top_k;
-  r.stages = (q.stages ? q.stages : SEMDNS_STAGES_ALL) & a.stages;
+  r.stages = semdns::resolve::stagesOf(a, q);
   r.kernel.size = sizeof r.kernel;
   r.kernel.stages = r.stages & ~SEMDNS_STAGE_ENCODER;
   r.kernel.top_k = 1;
@@ -257,63 +265,32 @@ bool encoderInTime(const semdns_artifact &a, const semdns_query &q) {
   return q.now < q.deadline && q.deadline - q.now >= cost;
 }
 
-/// Runs the stages; false when time is up before the only stage that may answer.
-bool cascade(const semdns_scratch &scratch, const semdns_query &query, Request &r,
-             semdns_kernel_answer &k) {
-  const semdns_artifact &a = *scratch.artifact;
-  const bool asks = r.stages & SEMDNS_STAGE_ENCODER, inTime = asks && encoderInTime(a, query);
-  const bool stageTwo = r.stages & SEMDNS_STAGE_EMBEDDING;
-  if (asks && !inTime && !stageTwo && !(r.stages & SEMDNS_STAGE_KEYWORD))
+/// Whether stage 3 is to decide after stages 1 and 2 have answered `k`, if it can; settles what
+/// stage 2's guards say.
+bool asksEncoder(const semdns_artifact &a, uint32_t stages, semdns_kernel_answer &k, bool settle) {
+  if (k.stage == SEMDNS_KERNEL_STAGE_KEYWORD)
     return false;
-  if (inTime) // stage 3 looks at stage 2's scores even where stage 2 may not answer
-    r.kernel.stages |= SEMDNS_STAGE_EMBEDDING;
-  a.kernel.route(&a.tables, &r.kernel, &scratch.memory.kernel, &k);
-  if (!inTime || k.stage == SEMDNS_KERNEL_STAGE_KEYWORD)
+  if (!(stages & SEMDNS_STAGE_EMBEDDING) || k.stage != SEMDNS_KERNEL_STAGE_EMBEDDING)
     return true;
-  if (stageTwo && k.stage == SEMDNS_KERNEL_STAGE_EMBEDDING)
-    switch (guardOf(a, k)) {
-    case Guard::Answer:
-      k.zone = k.best_zone;
-      k.confidence = k.best_confidence;
-      return true;
-    case Guard::Reject:
-      answerRoot(k);
-      return true;
-    case Guard::Ask:
-      break;
-    }
-  if (!encodeAndDecide(scratch, r.kernel, k) && !stageTwo) {
+  const Guard guard = guardOf(a, k);
+  if (settle && guard == Guard::Answer) {
+    k.zone = k.best_zone;
+    k.confidence = k.best_confidence;
+  } else if (settle && guard == Guard::Reject) {
     answerRoot(k);
-    k.stage = SEMDNS_KERNEL_STAGE_NONE;
-    k.flags |= SEMDNS_KERNEL_NO_EVIDENCE;
   }
-  return true;
-}
-
-bool valid(const semdns_query &query) {
-  return query.size >= sizeof query && (query.text || !query.text_size) &&
-         (query.context || !query.context_size) && !(query.stages & ~SEMDNS_STAGES_ALL) &&
-         query.top_k <= SEMDNS_TOP_MAX && !query.flags;
+  return guard == Guard::Ask;
 }
 
 semdns_status resolveOne(semdns_scratch *scratch, const semdns_query &query,
                          semdns_answer &answer) {
-  const semdns_artifact &a = *scratch->artifact;
   if (!valid(query) || answer.size < sizeof answer)
     return SEMDNS_ERROR_ARGUMENT;
-  semdns_kernel_answer k;
-  Request r = request(a, query);
-  if ((query.deadline && query.now > query.deadline) || !cascade(*scratch, query, r, k)) {
-    memset(&k, 0, sizeof k);
-    k.confidence = 65536;
-    fill(a, k, SEMDNS_TIMEOUT, SEMDNS_REASON_DEADLINE, {nullptr, nullptr, 0}, 1, answer);
-    return SEMDNS_OK;
-  }
-  const bool nothing = k.stage == SEMDNS_KERNEL_STAGE_NONE && !k.hit_count;
-  const uint32_t status = nothing                 ? SEMDNS_NOZONE
-                          : k.zone == k.best_zone ? SEMDNS_ROUTED
-                                                  : SEMDNS_FALLBACK;
-  fill(a, k, status, reasonOf(k, r.stages), rankingOf(*scratch, k), r.topK, answer);
+  Course course;
+  semdns::resolve::runFirst(*scratch, query, course);
+  if (course.asks)
+    semdns::resolve::runEncoder(*scratch, course);
+  semdns::resolve::fillAnswer(*scratch, course, answer);
   return SEMDNS_OK;
 }
 
@@ -575,7 +552,9 @@ struct Explainer {
 
 } // namespace
 
-semdns_status semdns::resolve::enter(semdns_resolver *resolver, semdns_scratch *scratch) {
+namespace semdns::resolve {
+
+semdns_status enter(semdns_resolver *resolver, semdns_scratch *scratch) {
   if (!resolver || !scratch || scratch->resolver != resolver)
     return SEMDNS_ERROR_ARGUMENT;
   if (__atomic_load_n(&resolver->epoch, __ATOMIC_ACQUIRE) != scratch->epoch)
@@ -583,28 +562,141 @@ semdns_status semdns::resolve::enter(semdns_resolver *resolver, semdns_scratch *
   return SEMDNS_OK;
 }
 
-void semdns::resolve::answerWith(const semdns_scratch &scratch, uint32_t zone, uint32_t status,
-                                 uint32_t reason, semdns_answer &answer) {
+void answerWith(const semdns_artifact &artifact, uint32_t zone, uint32_t status, uint32_t reason,
+                semdns_answer &answer) {
   semdns_kernel_answer k;
   memset(&k, 0, sizeof k);
   k.zone = k.best_zone = zone;
-  fill(*scratch.artifact, k, status, reason, {nullptr, nullptr, 0}, 1, answer);
+  fill(artifact, k, status, reason, {nullptr, nullptr, 0}, 1, answer);
 }
 
-uint32_t semdns::resolve::wordsOf(const semdns_artifact &artifact, const char *text, size_t size,
-                                  uint64_t *words, uint64_t *features) {
+uint32_t wordsOf(const semdns_artifact &artifact, const char *text, size_t size, uint64_t *words,
+                 uint64_t *features) {
   uk_counts counts;
   uk_tokenise(artifact.tables.text, reinterpret_cast<const uint8_t *>(text), size, 1, 0, 0, 0,
               words, features, &counts);
   return counts.words;
 }
 
-uint32_t semdns::resolve::wordsOf(const semdns_scratch &scratch, const char *text, size_t size,
-                                  const uint64_t *&words) {
+uint32_t wordsOf(const semdns_scratch &scratch, const char *text, size_t size,
+                 const uint64_t *&words) {
   words = scratch.memory.kernel.words;
   return wordsOf(*scratch.artifact, text, size, scratch.memory.kernel.words,
                  scratch.memory.kernel.features);
 }
+
+bool valid(const semdns_query &query) {
+  return query.size >= sizeof query && (query.text || !query.text_size) &&
+         (query.context || !query.context_size) && !(query.stages & ~SEMDNS_STAGES_ALL) &&
+         query.top_k <= SEMDNS_TOP_MAX && !query.flags;
+}
+
+uint32_t stagesOf(const semdns_artifact &artifact, const semdns_query &query) {
+  return (query.stages ? query.stages : SEMDNS_STAGES_ALL) & artifact.stages;
+}
+
+void runFirst(const semdns_scratch &scratch, const semdns_query &query, Course &c) {
+  const semdns_artifact &a = *scratch.artifact;
+  Request r = request(a, query);
+  c.stages = r.stages;
+  c.topK = r.topK;
+  c.asks = c.hurried = c.missed = c.late = false;
+  const bool encoder = r.stages & SEMDNS_STAGE_ENCODER, inTime = encoder && encoderInTime(a, query);
+  if ((query.deadline && query.now > query.deadline) ||
+      (encoder && !inTime && !(r.stages & (SEMDNS_STAGE_EMBEDDING | SEMDNS_STAGE_KEYWORD)))) {
+    c.late = true; // for the only stage that may answer
+    return;
+  }
+  if (inTime) // stage 3 looks at stage 2's scores even where stage 2 may not answer
+    r.kernel.stages |= SEMDNS_STAGE_EMBEDDING;
+  a.kernel.route(&a.tables, &r.kernel, &scratch.memory.kernel, &c.answer);
+  c.kernel = r.kernel;
+  if (inTime) {
+    c.asks = asksEncoder(a, r.stages, c.answer, true);
+  } else if (encoder) {
+    c.hurried = c.answer.stage != SEMDNS_KERNEL_STAGE_KEYWORD;
+    c.missed = asksEncoder(a, r.stages, c.answer, false);
+  }
+}
+
+void inputsOf(const semdns_scratch &scratch, const Course &course, Inputs &inputs) {
+  const semdns_artifact &a = *scratch.artifact;
+  const semdns_kernel_query &q = course.kernel;
+  inputs.tokenFlags = 0;
+  inputs.tokenCount = uk_window(a.wpce, q.context, q.context_size, q.text, q.text_size,
+                                a.encoder.header->max_tokens, inputs.tokens, &inputs.tokenFlags);
+  inputs.answer = course.answer;
+  semdns_kernel_answer &k = inputs.answer;
+  k.word_count = k.word_count != 0;
+  k.feature_count = 0;
+  k.row_count = 0;
+  k.hit_count = k.hit_count != 0;
+  inputs.scores = scratch.memory.kernel.scores;
+  inputs.scoreCount = a.classCount;
+}
+
+void runEncoder(const semdns_scratch &scratch, Course &c) {
+  if (!encodeAndDecide(scratch, c.kernel, c.answer) && !(c.stages & SEMDNS_STAGE_EMBEDDING)) {
+    answerRoot(c.answer);
+    c.answer.stage = SEMDNS_KERNEL_STAGE_NONE;
+    c.answer.flags |= SEMDNS_KERNEL_NO_EVIDENCE;
+  }
+}
+
+void fillAnswer(const semdns_scratch &scratch, const Course &c, semdns_answer &answer) {
+  const semdns_artifact &a = *scratch.artifact;
+  if (c.late) {
+    semdns_kernel_answer none;
+    memset(&none, 0, sizeof none);
+    none.confidence = 65536;
+    fill(a, none, SEMDNS_TIMEOUT, SEMDNS_REASON_DEADLINE, {nullptr, nullptr, 0}, 1, answer);
+    return;
+  }
+  const semdns_kernel_answer &k = c.answer;
+  const bool nothing = k.stage == SEMDNS_KERNEL_STAGE_NONE && !k.hit_count;
+  const uint32_t status = nothing                 ? SEMDNS_NOZONE
+                          : k.zone == k.best_zone ? SEMDNS_ROUTED
+                                                  : SEMDNS_FALLBACK;
+  fill(a, k, status, reasonOf(k, c.stages), rankingOf(scratch, k), c.topK, answer);
+}
+
+Decision decisionOf(const semdns_answer &answer) {
+  Decision d;
+  memset(&d, 0, sizeof d);
+  d.zone = answer.zone.index;
+  d.confidence = answer.zone.confidence;
+  d.best = answer.best.index;
+  d.bestConfidence = answer.best.confidence;
+  d.margin = answer.margin;
+  d.status = static_cast<uint8_t>(answer.status);
+  d.reason = static_cast<uint8_t>(answer.reason);
+  d.stage = static_cast<uint8_t>(answer.stage);
+  d.truncated = answer.truncated != 0;
+  d.repaired = answer.repaired != 0;
+  d.others = static_cast<uint8_t>(answer.zone_count - 1);
+  for (uint32_t i = 0; i < d.others; ++i)
+    d.other[i] = {answer.zones[i + 1].index, answer.zones[i + 1].confidence};
+  return d;
+}
+
+void expand(const semdns_artifact &a, const Decision &d, semdns_answer &out) {
+  out.status = d.status;
+  out.reason = d.reason;
+  out.retryable = 0;
+  out.stage = d.stage;
+  out.margin = d.margin;
+  out.truncated = d.truncated;
+  out.repaired = d.repaired;
+  setZone(a, d.zone, d.confidence, out.zone);
+  setZone(a, d.best, d.bestConfidence, out.best);
+  out.zones[0] = out.zone;
+  out.zone_count = d.others + 1u;
+  for (uint32_t i = 0; i < d.others; ++i)
+    setZone(a, d.other[i].zone, d.other[i].confidence, out.zones[i + 1]);
+  setSurroundings(a, out);
+}
+
+} // namespace semdns::resolve
 
 size_t semdns::resolve::scratchSize(const semdns_artifact &artifact) {
   return kHandleSize + workSize(artifact);

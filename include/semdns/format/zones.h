@@ -23,7 +23,7 @@
 #define SEMDNS_NONE 0xffffffffu
 
 #define SEMDNS_ZONE_RESTRICTED 1u /* never answered from a stale entry (reserved) */
-#define SEMDNS_ZONE_SHAREABLE 2u  /* cache entries may be shared between scopes (reserved) */
+#define SEMDNS_ZONE_SHAREABLE 2u  /* cache entries may be shared between scopes */
 
 typedef struct semdns_ztre_header {
   uint32_t zone_count;       /* 1..SEMDNS_MAX_ZONES */
