@@ -999,7 +999,7 @@ void begin(semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_scratch *scratch,
            const semdns_dispatch_query &q, const Ruling &ruling, semdns_answer &answer,
            const semdns::cache::Outcome &outcome, uint64_t now) {
   const uint32_t generation = t.generation + 1 ? t.generation + 1 : 1;
-  memset(&t, 0, sizeof t);
+  memset(static_cast<void *>(&t), 0, sizeof t); // a ruling is set below
   t.generation = generation;
   t.inUse = true;
   t.state = State::Asking;
