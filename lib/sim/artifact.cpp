@@ -3,12 +3,17 @@
 #include "kernels/tokenise.h"
 #include "lib/pack/classes_build.h"
 #include "lib/pack/features_build.h"
+#include "lib/pack/head_build.h"
 #include "lib/pack/keywords_build.h"
 #include "lib/pack/meta_build.h"
 #include "lib/pack/writer.h"
 #include "lib/pack/zones_build.h"
+#include "lib/sim/encoder.h"
+#include "semdns/format/encoder.h"
+#include "semdns/format/head.h"
 #include "semdns/format/meta.h"
 #include "semdns/format/text.h"
+#include "semdns/format/wordpiece.h"
 #include "semdns/format/zones.h"
 #include "semdns/kernel.h"
 
@@ -77,7 +82,7 @@ struct Draft {
 } // namespace
 
 std::string makeArtifact(std::vector<EngineText> engines, const std::vector<ZoneText> &zones,
-                         uint64_t serial, std::string &error) {
+                         uint64_t serial, std::string &error, const EncoderText &encoder) {
   spec::ZoneTree tree;
   std::sort(engines.begin(), engines.end(),
             [](const EngineText &a, const EngineText &b) { return a.name < b.name; });
@@ -152,14 +157,36 @@ std::string makeArtifact(std::vector<EngineText> engines, const std::vector<Zone
   model.keywords.acceptVotes = model.keywords.terms.empty() ? 0xffffffffu : 1;
   model.keywords.confidence = model.keywords.terms.empty() ? 0 : 62000;
 
+  EncoderSections stageThree;
+  if (!encoder.zone.empty()) {
+    uint32_t zone = 1;
+    while (zone < tree.zones.size() && tree.zones[zone].name != encoder.zone)
+      ++zone;
+    if (zone >= tree.zones.size()) {
+      error = "the encoder's zone '" + encoder.zone + "' is not below the root";
+      return {};
+    }
+    if (!addEncoder(model, static_cast<uint32_t>(tree.zones.size()), zone, encoder.cost, stageThree,
+                    error))
+      return {};
+  }
+
   const auto ztre = pack::buildZonesSection(model, tree, error);
   const auto keyw =
       pack::buildKeywordsSection(model.keywords, static_cast<uint32_t>(tree.zones.size()), error);
   const auto tokv = pack::buildFeaturesSection(model.embedding, error);
-  const auto cent = pack::buildCentroidsSection(model.embedding, pack::chooseLayout(0), error);
+  const auto cent = pack::buildCentroidsSection(
+      model.embedding, pack::chooseLayout(static_cast<uint32_t>(model.classZone.size())), error);
   const auto clsf = pack::buildAcceptanceSection(model, tree, error);
   const std::string meta =
       pack::buildMeta({{"name", "scenario"}, {"tool.version", "scenario"}}, error);
+  std::string head;
+  if (model.head.present()) {
+    const auto built = pack::buildHeadSection(model, tree, error);
+    if (!built)
+      return {};
+    head = *built;
+  }
   if (!ztre || !keyw || !tokv || !cent || !clsf || meta.empty())
     return {};
   pack::ArtifactWriter writer(SEMDNS_KIND_HIERARCHY, serial);
@@ -173,7 +200,13 @@ std::string makeArtifact(std::vector<EngineText> engines, const std::vector<Zone
   add(SEMDNS_TAG_KEYW, SEMDNS_KEYW_VERSION, *keyw);
   add(SEMDNS_TAG_TOKV, SEMDNS_TOKV_VERSION, *tokv);
   add(SEMDNS_TAG_CENT, SEMDNS_CENT_VERSION, *cent);
+  if (!head.empty()) {
+    add(SEMDNS_TAG_WPCE, SEMDNS_WPCE_VERSION, stageThree.wpce);
+    add(SEMDNS_TAG_ENCM, SEMDNS_ENCM_VERSION, stageThree.encm);
+  }
   add(SEMDNS_TAG_CLSF, SEMDNS_CLSF_VERSION, *clsf);
+  if (!head.empty())
+    add(SEMDNS_TAG_HEAD, SEMDNS_HEAD_VERSION, head);
   return writer.finish();
 }
 

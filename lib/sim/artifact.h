@@ -1,5 +1,5 @@
-/// \file Artifacts of a few zones and keywords, made in memory, for scenarios: stage 1 alone
-/// decides, ASCII text only.
+/// \file Artifacts of a few zones and keywords, made in memory, for scenarios: stage 1 decides, and
+/// stage 3 if there is one; ASCII text only.
 #pragma once
 
 #include <cstdint>
@@ -22,9 +22,15 @@ struct ZoneText {
   std::vector<std::string> keywords;                     ///< one decides for the zone
 };
 
+/// Stage 3, asked for every text without a keyword.
+struct EncoderText {
+  std::string zone;  ///< that it always says; empty: there is no stage 3
+  uint64_t cost = 0; ///< ns that it is said to take
+};
+
 /// Zones in any order; missing ancestors are an error. Empty with `error` on failure. The same
 /// input gives the same bytes.
 std::string makeArtifact(std::vector<EngineText> engines, const std::vector<ZoneText> &zones,
-                         uint64_t serial, std::string &error);
+                         uint64_t serial, std::string &error, const EncoderText &encoder = {});
 
 } // namespace semdns::sim

@@ -52,7 +52,7 @@ struct Simulated {
 struct Live {
   uint64_t ticket = 0;
   std::vector<uint64_t> attempts;
-  std::string text, scope, region, regions, requestId, traceparent;
+  std::string text, context, scope, region, regions, requestId, traceparent;
   std::vector<uint64_t> blocks;
   Facts facts;
 };
@@ -60,6 +60,7 @@ struct Live {
 struct Source {
   std::vector<EngineText> engines;
   std::vector<ZoneText> zones;
+  EncoderText encoder;
   std::string file;
   uint64_t serial = 0;
   semdns_artifact *artifact = nullptr;
@@ -234,8 +235,8 @@ private:
     }
     if (word.text == "ENDPOINT")
       return endpoint();
-    if (dispatcher_ && (word.text == "ENGINE" || word.text == "ZONE" || word.text == "ARTIFACT" ||
-                        word.text == "OPTION" || word.text == "CONFIG"))
+    if (dispatcher_ && (word.text == "ENGINE" || word.text == "ZONE" || word.text == "ENCODER" ||
+                        word.text == "ARTIFACT" || word.text == "OPTION" || word.text == "CONFIG"))
       bad(word, word.text + " must come before the first STEP");
     if (word.text == "ARTIFACT")
       return artifact();
@@ -243,6 +244,8 @@ private:
       return engine();
     if (word.text == "ZONE")
       return zone();
+    if (word.text == "ENCODER")
+      return encoder();
     if (word.text == "OPTION")
       return option();
     if (word.text == "CONFIG") {
@@ -251,7 +254,7 @@ private:
       return;
     }
     unknown("statement", word,
-            {"STEP", "ENDPOINT", "ARTIFACT", "ENGINE", "ZONE", "OPTION", "CONFIG"});
+            {"STEP", "ENDPOINT", "ARTIFACT", "ENGINE", "ZONE", "ENCODER", "OPTION", "CONFIG"});
   }
 
   Source &current() {
@@ -344,6 +347,19 @@ private:
     current().zones.push_back(out);
   }
 
+  void encoder() {
+    EncoderText &out = current().encoder;
+    while (more()) {
+      const Pair p = pair(tokens_[at_++]);
+      if (p.key == "zone")
+        out.zone = p.value;
+      else if (p.key == "cost")
+        out.cost = static_cast<uint64_t>(std::max<int64_t>(duration(p.where, p.value), 0));
+      else
+        unknownKey(p, {"zone", "cost"});
+    }
+  }
+
   void option() {
     while (more()) {
       const Pair p = pair(tokens_[at_++]);
@@ -361,6 +377,8 @@ private:
         options_.lanes = small;
       else if (p.key == "policy-words")
         options_.max_policy_words = small;
+      else if (p.key == "cache")
+        options_.cache_bytes = n;
       else if (p.key == "seed")
         options_.seed = n;
       else
@@ -402,8 +420,8 @@ private:
           bad(where, why);
         bytes = std::move(*read);
       } else {
-        bytes =
-            makeArtifact(source.engines, source.zones, source.serial ? source.serial : i + 1, why);
+        bytes = makeArtifact(source.engines, source.zones, source.serial ? source.serial : i + 1,
+                             why, source.encoder);
         if (bytes.empty())
           bad(where, "artifact '" + order_[i] + "': " + why);
       }
@@ -434,14 +452,12 @@ private:
       void (Run::*run)();
     };
     static constexpr Verb kVerbs[] = {
-        {"QUERY", &Run::query},       {"NEXT", &Run::next},
-        {"RUN", &Run::runOne},        {"BURST", &Run::burst},
-        {"REPORT", &Run::report},     {"CANCEL", &Run::cancel},
-        {"DONE", &Run::end},          {"ELAPSE", &Run::elapse},
-        {"MAINTAIN", &Run::maintain}, {"CONFIGURE", &Run::configure},
-        {"RELOAD", &Run::reload},     {"FLUSH", &Run::flush},
-        {"CHECK", &Run::check},       {"ADD", &Run::addEndpoint},
-        {"DRAIN", &Run::drain},       {"REMOVE", &Run::remove},
+        {"QUERY", &Run::query},     {"NEXT", &Run::next},         {"RUN", &Run::runOne},
+        {"BURST", &Run::burst},     {"CLASSIFY", &Run::classify}, {"REFRESH", &Run::refresh},
+        {"REPORT", &Run::report},   {"CANCEL", &Run::cancel},     {"DONE", &Run::end},
+        {"ELAPSE", &Run::elapse},   {"MAINTAIN", &Run::maintain}, {"CONFIGURE", &Run::configure},
+        {"RELOAD", &Run::reload},   {"FLUSH", &Run::flush},       {"CHECK", &Run::check},
+        {"ADD", &Run::addEndpoint}, {"DRAIN", &Run::drain},       {"REMOVE", &Run::remove},
         {"LOAD", &Run::loadReport},
     };
     std::vector<std::string> known;
@@ -485,6 +501,10 @@ private:
         q.flags |= SEMDNS_DISPATCH_HEDGE;
         continue;
       }
+      if (token.text == "later") {
+        q.flags |= SEMDNS_DISPATCH_LATER;
+        continue;
+      }
       const Pair p = pair(token);
       if (p.key == "deadline")
         plain.deadline = now_ + static_cast<uint64_t>(duration(p.where, p.value));
@@ -502,6 +522,8 @@ private:
         live.regions = p.value, q.regions = live.regions.c_str();
       else if (p.key == "scope")
         live.scope = p.value;
+      else if (p.key == "context")
+        live.context = p.value;
       else if (p.key == "id")
         live.requestId = p.value, q.request_id = live.requestId.c_str();
       else if (p.key == "traceparent")
@@ -511,10 +533,12 @@ private:
           live.blocks.push_back(whole(p.where, block));
       else
         unknownKey(p, {"deadline", "tokens", "output", "session", "lane", "region", "regions",
-                       "scope", "id", "traceparent", "blocks", "hedge"});
+                       "scope", "id", "traceparent", "blocks", "context", "hedge", "later"});
     }
     plain.text = live.text.data();
     plain.text_size = live.text.size();
+    plain.context = live.context.data();
+    plain.context_size = live.context.size();
     plain.scope = live.scope.data();
     plain.scope_size = live.scope.size();
     q.blocks = live.blocks.data();
@@ -535,7 +559,7 @@ private:
     if (code != SEMDNS_OK) {
       f["action"] = "none";
     } else if (s.action != SEMDNS_DONE) {
-      f["action"] = s.action == SEMDNS_TRY ? "try" : "wait";
+      f["action"] = s.action == SEMDNS_TRY ? "try" : s.action == SEMDNS_WAIT ? "wait" : "classify";
       f["until"] = s.until == UINT64_MAX ? "never" : milliseconds(s.until - now_);
       if (s.action == SEMDNS_TRY) {
         live.attempts.push_back(s.attempt);
@@ -559,6 +583,8 @@ private:
       f["zones_tried"] = number(a.zones_tried);
       f["hedged"] = number(a.hedged);
       f["panic"] = number(a.panic);
+      f["cached"] = number(a.cached);
+      f["refresh"] = number(a.refresh);
       f["serial"] = number(a.serial);
       f["retry_after"] = milliseconds(a.retry_after);
       f["zone"] = a.zone.name;
@@ -614,7 +640,12 @@ private:
     } else {
       s = advance(name, live);
     }
-    while (s.action == SEMDNS_TRY || s.action == SEMDNS_WAIT) {
+    while (s.action != SEMDNS_DONE) {
+      if (s.action == SEMDNS_CLASSIFY) {
+        semdns_query_classify(dispatcher_, scratch_, live.ticket, now_);
+        s = advance(name, live);
+        continue;
+      }
       if (s.action == SEMDNS_TRY) {
         const Simulated &e = simulated_[s.endpoint];
         if (e.state == "up") {
@@ -679,6 +710,7 @@ private:
       ++tally["zone:" + live.facts["zone"]];
       if (!live.facts["endpoint"].empty())
         ++tally["endpoint:" + live.facts["endpoint"]];
+      tally["cached"] += live.facts["cached"] != "0";
       tally["attempts"] += std::strtoull(live.facts["attempts"].c_str(), nullptr, 10);
       semdns_query_end(dispatcher_, live.ticket, now_);
       semdns_maintain(dispatcher_, now_, 16);
@@ -756,7 +788,57 @@ private:
     status(semdns_resolver_swap(resolver_, found->second.artifact, &error));
     artifact_ = found->second.artifact;
   }
-  void flush() { bad(tokens_[at_ - 1], "this version has no cache to flush"); }
+  void flush() {
+    std::string zone, scope;
+    semdns_flush f = {};
+    f.size = sizeof f;
+    f.artifact = artifact_;
+    while (more()) {
+      const Pair p = pair(tokens_[at_++]);
+      if (p.key == "zone")
+        zone = p.value, f.what |= SEMDNS_FLUSH_ZONE;
+      else if (p.key == "scope")
+        scope = p.value, f.what |= SEMDNS_FLUSH_SCOPE;
+      else if (p.key == "serial")
+        f.serial = whole(p.where, p.value), f.what |= SEMDNS_FLUSH_SERIAL;
+      else
+        unknownKey(p, {"zone", "scope", "serial"});
+    }
+    f.zone = zone.c_str();
+    f.scope = scope.data();
+    f.scope_size = scope.size();
+    uint64_t dropped = 0;
+    status(semdns_cache_flush(dispatcher_, &f, &dropped));
+    last_["dropped"] = number(dropped);
+  }
+  void classify() {
+    status(semdns_query_classify(dispatcher_, scratch_, find(need("a query")).ticket, now_));
+  }
+  /// As whoever was told to would do.
+  void refresh() {
+    const Token text = need("a text");
+    std::string scope, context;
+    semdns_query q = {};
+    q.size = sizeof q;
+    while (more()) {
+      const Pair p = pair(tokens_[at_++]);
+      if (p.key == "scope")
+        scope = p.value;
+      else if (p.key == "context")
+        context = p.value;
+      else
+        unknownKey(p, {"scope", "context"});
+    }
+    q.text = text.text.data();
+    q.text_size = text.text.size();
+    q.scope = scope.data();
+    q.scope_size = scope.size();
+    q.context = context.data();
+    q.context_size = context.size();
+    semdns_answer answer = {};
+    answer.size = sizeof answer;
+    status(semdns_dispatcher_refresh(dispatcher_, scratch_, &q, now_, &answer));
+  }
 
   void addEndpoint() {
     const std::string id = need("an id").text;
@@ -840,6 +922,18 @@ private:
                {"tickets_forgotten", number(s.tickets_forgotten)},
                {"configurations", number(s.configurations)},
                {"bad_configurations", number(s.bad_configurations)},
+               {"cache_hits", number(s.cache_hits)},
+               {"cache_input_hits", number(s.cache_input_hits)},
+               {"cache_misses", number(s.cache_misses)},
+               {"cache_stale", number(s.cache_stale)},
+               {"cache_encoded", number(s.cache_encoded)},
+               {"cache_joined", number(s.cache_joined)},
+               {"cache_offered", number(s.cache_offered)},
+               {"cache_refreshed", number(s.cache_refreshed)},
+               {"cache_entries", number(s.cache_entries)},
+               {"cache_capacity", number(s.cache_capacity)},
+               {"cache_evictions", number(s.cache_evictions)},
+               {"cache_refused", number(s.cache_refused)},
                {"policy_blocked", number(s.policy_blocked)},
                {"policy_dropped", number(s.policy_dropped)},
                {"policy_pinned", number(s.policy_pinned)},
@@ -904,13 +998,13 @@ private:
       if (!facts.count(p.key) && !zeros && what.text != "last") {
         // The key may belong to another action: that is a finding. A key of no action is a slip.
         static const std::vector<std::string> kOthers = {
-            "action",      "until",       "attempt",     "timeout",  "endpoint",    "engine",
-            "hedge",       "probe",       "status",      "reason",   "retryable",   "stage",
-            "ttl",         "attempts",    "zones_tried", "hedged",   "panic",       "serial",
-            "retry_after", "zone",        "classified",  "id",       "traceparent", "state",
-            "by",          "pinned",      "in_flight",   "failures", "hold_level",  "success",
-            "latency",     "utilisation", "complexity",  "affinity", "geography",   "history",
-            "score",       "excluded"};
+            "action",      "until",   "attempt",     "timeout",     "endpoint",    "engine",
+            "hedge",       "probe",   "status",      "reason",      "retryable",   "stage",
+            "cached",      "refresh", "ttl",         "attempts",    "zones_tried", "hedged",
+            "panic",       "serial",  "retry_after", "zone",        "classified",  "id",
+            "traceparent", "state",   "by",          "pinned",      "in_flight",   "failures",
+            "hold_level",  "success", "latency",     "utilisation", "complexity",  "affinity",
+            "geography",   "history", "score",       "excluded"};
         std::vector<std::string> known = kOthers;
         for (const auto &[key, value] : facts)
           known.push_back(key);

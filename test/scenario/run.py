@@ -37,6 +37,7 @@ for name, code, words in (
         ("bad/check_fails.scn", 3, ":6:16: error: check failed: status: expected 'ROUTED', found 'NOENGINE'"),
         ("bad/bad_line.scn", 1, ":4:8: error: unknown verb 'QEURY'"),
         ("bad/no_end.scn", 1, ":4:1: error: the block has no END"),
+        ("bad/cache_too_small.scn", 1, ":5:1: error: cache_bytes = 100 is less than one entry takes: give at least"),
         ("bad/absent.scn", 1, "cannot read")):
     result = run(name)
     if result.returncode != code or words not in result.stderr:
