@@ -203,9 +203,9 @@ std::string hexByte(unsigned char c) {
 /// Reads one file.
 class FileReader {
 public:
-  FileReader(const CorpusFile &file, Diagnostics &diags,
+  FileReader(const CorpusFile &file, uint32_t index, Diagnostics &diags,
              const std::function<bool(const Document &)> &visit)
-      : file_(file), diags_(diags), visit_(visit) {}
+      : file_(file), index_(index), diags_(diags), visit_(visit) {}
 
   /// False to stop altogether because `visit` said so.
   bool run(uint64_t bytesBefore, const std::function<void(uint64_t)> &progress) {
@@ -339,7 +339,9 @@ private:
     const auto &bytes = text->get_ref<const std::string &>();
     if (isBlank(bytes))
       return true;
-    Document document{bytes, file_.path, number, false, {}};
+    Document document{bytes, file_.path, number, false, {}, {}, index_};
+    if (const auto owner = row.find("owner"); owner != row.end() && owner->is_string())
+      document.owner = owner->get_ref<const std::string &>();
     if (const auto label = row.find("label"); label != row.end() && label->is_string()) {
       document.hasLabel = true;
       document.label = label->get_ref<const std::string &>();
@@ -365,12 +367,13 @@ private:
   bool endBlock() {
     const bool drop = block_.empty() || dropBlock_;
     dropBlock_ = false;
-    const bool more = drop || deliver({block_, file_.path, blockLine_, false, {}});
+    const bool more = drop || deliver({block_, file_.path, blockLine_, false, {}, {}, index_});
     block_.clear();
     return more;
   }
 
   const CorpusFile &file_;
+  const uint32_t index_;
   Diagnostics &diags_;
   const std::function<bool(const Document &)> &visit_;
   bool jsonLines_ = false, any_ = false, dropBlock_ = false;
@@ -387,7 +390,7 @@ public:
   void add(const std::string &path) {
     std::error_code ec;
     if (path == "-") {
-      files.push_back({path, 0, false});
+      files.push_back({path, 0, false, input});
       return;
     }
     const auto status = fs::status(path, ec);
@@ -410,6 +413,7 @@ public:
   }
 
   std::vector<CorpusFile> files;
+  uint32_t input = 0; ///< which path is being walked
 
 private:
   void addFile(const std::string &path, bool inFolder) {
@@ -419,7 +423,7 @@ private:
       return;
     }
     const auto size = fs::file_size(path, ec);
-    files.push_back({path, ec ? 0 : size, inFolder});
+    files.push_back({path, ec ? 0 : size, inFolder, input});
   }
 
   void addFolder(const std::string &path) {
@@ -468,8 +472,10 @@ private:
 
 std::vector<CorpusFile> listCorpusFiles(const std::vector<std::string> &paths, Diagnostics &diags) {
   Lister lister(diags);
-  for (const auto &path : paths)
+  for (const auto &path : paths) {
     lister.add(path);
+    ++lister.input;
+  }
   return std::move(lister.files);
 }
 
@@ -490,7 +496,7 @@ bool forEachDocument(const std::vector<CorpusFile> &files, Diagnostics &diags,
   uint64_t bytes = 0;
   bool any = false;
   for (const auto &file : files) {
-    FileReader reader(file, diags, visit);
+    FileReader reader(file, uint32_t(&file - files.data()), diags, visit);
     const bool more = reader.run(bytes, progress);
     any = any || reader.any();
     if (!more)

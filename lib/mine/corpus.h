@@ -5,7 +5,8 @@
 ///
 /// - zstd: starts with the frame magic (several frames one after another are one file);
 /// - JSON lines: named *.jsonl or *.ndjson (before .zst), or the first line is an object with a
-///   string "text". Each row is a document, its "label" comes along; other keys are ignored;
+///   string "text". Each row is a document, its "label" and "owner" come along; other keys are
+///   ignored;
 /// - text otherwise: each block between blank lines is a document. A block longer than
 ///   kMaxBlockBytes is cut at a line end.
 ///
@@ -41,6 +42,8 @@ struct Document {
   uint32_t line = 0;      ///< 1-based line that it starts at
   bool hasLabel = false;  ///< a JSON row with a string "label"
   std::string_view label; ///< the label's bytes, if hasLabel
+  std::string_view owner; ///< a JSON row's string "owner": whose text it is; empty: not said
+  uint32_t fileIndex = 0; ///< of `file` in the list that forEachDocument was given
 };
 
 /// A file that a list of paths leads to.
@@ -48,6 +51,7 @@ struct CorpusFile {
   std::string path;      ///< as reached from the given path; "-" is stdin
   uint64_t size = 0;     ///< bytes on disk; 0 for stdin
   bool inFolder = false; ///< found in a folder, not named by the caller
+  uint32_t input = 0;    ///< which of the paths led to it
 };
 
 /// The files that `paths` lead to, in reading order. Missing paths, folders without files and link

@@ -1,10 +1,13 @@
 #include "lib/mine/mine.h"
 
-#include "lib/mine/corpus.h"
 #include "lib/mine/dictionary.h"
 #include "lib/mine/fixed_point.h"
-#include "lib/mine/words.h"
+#include "lib/mine/grams.h"
+#include "lib/patterns/partial.h"
+#include "lib/support/files.h"
+#include "lib/support/parallel.h"
 #include "lib/support/progress.h"
+#include "lib/text/similar.h"
 #include "runtime/base/sha256.h"
 #include "semdns/semdns.h"
 
@@ -15,84 +18,21 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <numeric>
 #include <set>
 
 namespace semdns::mine {
 namespace {
 
-constexpr uint32_t kMinDocuments = 3; ///< below that a pattern may be one author's quirk
+constexpr uint32_t kMinDocuments = 3; ///< below that a term says nothing about the domain
 constexpr uint32_t kKeywordWords = 3;
 constexpr uint32_t kPhraseWords = 6;
 constexpr int64_t kMinCohesion = int64_t(4) << 24; ///< bits, Q24
 constexpr int32_t kMinLogOdds = 1 << 16;           ///< bits, Q16
 constexpr int32_t kMinResidual = 1 << 15;          ///< bits, Q16
 constexpr uint64_t kPriorShare = 64; ///< the prior weighs this part of the smaller corpus
-
-/// Counts of n-grams of one length. Length 1: the index is the word's number. Longer ones are known
-/// by (index of the first n-1 words, last word).
-struct Level {
-  struct Gram {
-    uint64_t key = 0;
-    uint32_t count = 0;
-    uint32_t documents = 0;
-    uint32_t background = 0;
-    uint32_t last = 0; ///< document that it was seen in last, + 1
-  };
-  std::vector<Gram> grams{1}; ///< [0] is nobody
-  std::vector<uint32_t> slots = std::vector<uint32_t>(1 << 12);
-
-  static uint64_t keyOf(uint32_t prefix, uint32_t word) { return uint64_t(prefix) << 32 | word; }
-  static size_t hashOf(uint64_t key) {
-    key = (key ^ key >> 31) * 0x9e3779b97f4a7c15u;
-    return size_t(key ^ key >> 29);
-  }
-  uint32_t find(uint64_t key) const {
-    const size_t mask = slots.size() - 1;
-    for (size_t s = hashOf(key) & mask; slots[s]; s = (s + 1) & mask)
-      if (grams[slots[s]].key == key)
-        return slots[s];
-    return 0;
-  }
-  uint32_t insert(uint64_t key) {
-    const size_t mask = slots.size() - 1;
-    size_t s = hashOf(key) & mask;
-    for (; slots[s]; s = (s + 1) & mask)
-      if (grams[slots[s]].key == key)
-        return slots[s];
-    const auto index = uint32_t(grams.size());
-    slots[s] = index;
-    grams.push_back({.key = key});
-    if (grams.size() * 2 > slots.size())
-      rehash(slots.size() * 2);
-    return index;
-  }
-  /// Drops what is rarer than `support`; indices change.
-  void prune(uint32_t support) {
-    std::erase_if(grams, [&](const Gram &g) { return g.key && g.count < support; });
-    size_t size = 1 << 12;
-    while (size < grams.size() * 2)
-      size *= 2;
-    rehash(size);
-  }
-  void rehash(size_t size) {
-    slots.assign(size, 0);
-    for (uint32_t i = 1; i < grams.size(); ++i) {
-      size_t s = hashOf(grams[i].key) & (size - 1);
-      while (slots[s])
-        s = (s + 1) & (size - 1);
-      slots[s] = i;
-    }
-  }
-};
-
-void see(Level::Gram &gram, uint32_t document) {
-  if (gram.count != UINT32_MAX)
-    ++gram.count;
-  if (gram.last != document) {
-    gram.last = document;
-    ++gram.documents;
-  }
-}
+constexpr size_t kShingleWords = 8;  ///< of near duplicates
+constexpr uint64_t kChunkDocuments = 256;
 
 /// A pattern that may be kept.
 struct Candidate {
@@ -106,11 +46,15 @@ struct Candidate {
 class Miner {
 public:
   Miner(const Options &options, Diagnostics &diags, Summary &summary)
-      : options_(options), diags_(diags), summary_(summary),
-        sampler_(wants(SEMDNS_CODEC_ZSTD) ? options.dictionarySize : 0) {}
+      : options_(options), diags_(diags), summary_(summary), threads_(threadsFor(options.jobs)) {}
 
   std::optional<patterns::PatternLibrary> run() {
-    if (!readInputs() || !readBackgrounds())
+    if (options_.merge.empty() ? !readCorpora() : !readPartials())
+      return std::nullopt;
+    describe();
+    if (summary_.partial)
+      return partial();
+    if (!selectDocuments() || !cutExcluded() || !count() || !countBackground())
       return std::nullopt;
     library_.contrast =
         library_.backgroundDocuments ? SEMDNS_CONTRAST_LOG_ODDS : SEMDNS_CONTRAST_RESIDUAL_IDF;
@@ -127,177 +71,457 @@ public:
               [](const patterns::Pattern &a, const patterns::Pattern &b) {
                 return a.kind != b.kind ? a.kind < b.kind : a.text < b.text;
               });
-    if (std::string dictionary = sampler_.train(summary_.noDictionary); !dictionary.empty())
-      library_.codecs[SEMDNS_TAG_DICT] = std::move(dictionary);
-    describe();
+    dictionary();
+    handOutTexts();
     return std::move(library_);
   }
 
 private:
   bool wants(semdns_codec_mode mode) const { return options_.codecs >> mode & 1; }
-  Level &level(uint32_t words) { return levels_[words - 1]; }
-  const Level &level(uint32_t words) const { return levels_[words - 1]; }
-  const Level::Gram &gram(const Candidate &c) const { return level(c.level).grams[c.index]; }
+  const Gram &gram(const Candidate &c) const { return grams_.gram(c.level, c.index); }
 
-  /// Level 1 is indexed by word number, without a table; rare words are left out.
-  uint32_t frequentWord(uint32_t word) const {
-    return word < level(1).grams.size() && level(1).grams[word].count >= options_.minSupport ? word
-                                                                                             : 0;
-  }
-  /// The n-gram that continues n-gram `prefix` of n-1 words with `word`, or 0.
-  uint32_t extend(uint32_t words, uint32_t prefix, uint32_t word) const {
-    return words == 1 ? frequentWord(word) : level(words).find(Level::keyOf(prefix, word));
+  bool fail(std::string error, std::string help = {}) {
+    diags_.error({}, std::move(error), std::move(help));
+    return false;
   }
 
-  bool readInputs() {
-    const size_t errorsBefore = diags_.errorCount();
-    files_ = listCorpusFiles(options_.inputs, diags_);
-    if (diags_.errorCount() != errorsBefore)
-      return false;
-    uint64_t total = 0;
-    for (const auto &file : files_)
-      total += file.size;
-    Progress progress("reading", total, "B");
-    uint64_t digestSum[4] = {};
-    std::vector<uint32_t> words;
-    auto &unigrams = level(1).grams;
-    const bool good = forEachDocument(
-        files_, diags_,
-        [&](const Document &document) {
-          uint8_t digest[32];
-          base::sha256(document.text.data(), document.text.size(), digest);
-          sampler_.add(document.text, digest);
-          for (int lane = 0; lane < 4; ++lane) {
-            uint64_t part;
-            std::memcpy(&part, digest + 8 * lane, 8);
-            digestSum[lane] += part;
-          }
-          library_.wordCount += splitter_.split(document.text, vocabulary_, words);
-          library_.byteCount += document.text.size();
-          const auto number = uint32_t(++library_.documentCount);
-          unigrams.resize(vocabulary_.size());
-          for (const uint32_t word : words)
-            if (word != WordSplitter::kGap)
-              see(unigrams[word], number);
-          stream_.insert(stream_.end(), words.begin(), words.end());
-          stream_.push_back(WordSplitter::kGap);
-          documentEnd_.push_back(stream_.size());
-          if (library_.documentCount == UINT32_MAX || stream_.size() >= UINT32_MAX) {
-            diags_.error({std::string(document.file), document.line, 0},
-                         "the corpus has more than 2^32 words", "mine a sample of it");
-            return false;
-          }
-          return true;
-        },
-        [&](uint64_t done) { progress.update(done); });
-    if (!good || diags_.errorCount() != errorsBefore)
-      return false;
-    corpusDigest_.assign(reinterpret_cast<const char *>(digestSum), sizeof digestSum);
-    library_.distinctWords = vocabulary_.size() - 1;
-    for (const auto &g : unigrams)
-      mass_ += g.documents;
-    progress.finish();
-    count();
+  bool open(Documents::Options options) {
+    Documents::Options background = options;
+    background.owners = OwnerRule::Row;
+    documents_.emplace(std::move(options), vocabulary_);
+    background_.emplace(std::move(background), vocabulary_);
     return true;
   }
 
-  /// Counts n-grams of 2..kPhraseWords words. An n-gram can be frequent only if both (n-1)-grams in
-  /// it are: so each length builds on the one before, and rare text never enters a table.
-  void count() {
-    std::vector<uint32_t> at(stream_.size()); // index of the (n-1)-gram that starts here
-    for (size_t i = 0; i < stream_.size(); ++i)
-      at[i] = frequentWord(stream_[i]);
-    Progress progress("counting", uint64_t(stream_.size()) * (kPhraseWords - 1), "words");
-    for (uint32_t n = 2; n <= kPhraseWords; ++n) {
-      Level &here = level(n);
-      uint32_t document = 1;
-      for (size_t i = 0; i + n <= stream_.size(); ++i) {
-        while (i >= documentEnd_[document - 1])
-          ++document;
-        // at[i + 1] covers words i+1 .. i+n-1 without a gap, so a document's end lies beyond.
-        if (at[i] && at[i + 1] && stream_[i + n - 1])
-          see(here.grams[here.insert(Level::keyOf(at[i], stream_[i + n - 1]))], document);
-        if ((i & 0xffff) == 0)
-          progress.update(uint64_t(stream_.size()) * (n - 2) + i);
-      }
-      here.prune(options_.minSupport);
-      for (size_t i = 0; i < stream_.size(); ++i) {
-        const bool possible = at[i] && i + n <= stream_.size() && at[i + 1] && stream_[i + n - 1];
-        at[i] = possible ? here.find(Level::keyOf(at[i], stream_[i + n - 1])) : 0;
-      }
-    }
+  static uint64_t sizeOf(const std::vector<CorpusFile> &files) {
+    uint64_t total = 0;
+    for (const auto &file : files)
+      total += file.size;
+    return total;
   }
 
-  bool readBackgrounds() {
-    if (options_.backgrounds.empty())
-      return true;
+  /// What a checkpoint was made from: files as they were, and options that matter to reading.
+  std::string identity(const std::vector<CorpusFile> &files) const {
+    std::string all = std::to_string(options_.shard) + "/" + std::to_string(options_.shards) + " " +
+                      std::to_string(int(options_.owners)) + "\n";
+    for (const CorpusFile &file : files) {
+      std::error_code ec;
+      const auto time = std::filesystem::last_write_time(file.path, ec).time_since_epoch().count();
+      all += file.path + " " + std::to_string(file.size) + " " + std::to_string(time) + "\n";
+    }
+    return all;
+  }
+
+  bool readCorpora() {
     const size_t errorsBefore = diags_.errorCount();
-    std::set<std::string> own;
-    std::error_code ec;
-    for (const auto &file : files_)
-      own.insert(std::filesystem::canonical(file.path, ec).string());
-    auto files = listCorpusFiles(options_.backgrounds, diags_);
+    summary_.partial = options_.shards != 0;
+    domain_ = options_.domain;
+    std::string error;
+    if (!options_.workFolder.empty()) {
+      std::error_code ec;
+      std::filesystem::create_directories(options_.workFolder, ec);
+      if (ec)
+        return fail("cannot make the folder '" + options_.workFolder + "': " + ec.message());
+    }
+    open({options_.owners, options_.shard, std::max(1u, options_.shards), threads_,
+          options_.workFolder});
+    const auto files = listCorpusFiles(options_.inputs, diags_);
     if (diags_.errorCount() != errorsBefore)
       return false;
-    std::erase_if(files, [&](const CorpusFile &file) {
+    if (!documents_->open("corpus", identity(files), error))
+      return fail(error, "remove the folder, or give another with --work");
+    summary_.resumed = documents_->resumed();
+    if (!documents_->read(files, "reading", diags_))
+      return false;
+    if (options_.backgrounds.empty())
+      return true;
+    std::set<std::string> own;
+    std::error_code ec;
+    for (const auto &file : files)
+      own.insert(std::filesystem::canonical(file.path, ec).string());
+    auto others = listCorpusFiles(options_.backgrounds, diags_);
+    if (diags_.errorCount() != errorsBefore)
+      return false;
+    std::erase_if(others, [&](const CorpusFile &file) {
       return file.path != "-" && own.contains(std::filesystem::canonical(file.path, ec).string());
     });
-    if (files.empty()) {
+    if (others.empty()) {
       diags_.error({options_.backgrounds.front(), 0, 0},
                    "the background has no file that is not an input too",
                    "give text of other domains with --background");
       return false;
     }
-    uint64_t total = 0;
-    for (const auto &file : files)
-      total += file.size;
-    Progress progress("background", total, "B");
-    std::vector<uint32_t> words, lastSeen;
-    uint32_t number = 0;
-    const bool good = forEachDocument(
-        files, diags_,
-        [&](const Document &document) {
-          ++number;
-          summary_.backgroundBytes += document.text.size();
-          splitter_.split(document.text, vocabulary_, words);
-          lastSeen.resize(vocabulary_.size());
-          for (size_t i = 0; i < words.size(); ++i) {
-            if (words[i] == WordSplitter::kGap)
-              continue;
-            if (lastSeen[words[i]] != number) {
-              lastSeen[words[i]] = number;
-              ++backgroundMass_;
-            }
-            uint32_t index = 0;
-            for (uint32_t n = 1; n <= kKeywordWords && i + n <= words.size(); ++n) {
-              const uint32_t word = words[i + n - 1];
-              index = word ? extend(n, index, word) : 0;
-              if (!index)
-                break;
-              Level::Gram &g = level(n).grams[index];
-              // The document numbers of the corpus are no longer needed.
-              if (g.background == 0 || g.last != number) {
-                g.last = number;
-                ++g.background;
-              }
-            }
-          }
-          return number != UINT32_MAX;
-        },
-        [&](uint64_t done) { progress.update(done); });
-    library_.backgroundDocuments = number;
-    return good && diags_.errorCount() == errorsBefore;
+    if (!background_->open("background", identity(others), error))
+      return fail(error, "remove the folder, or give another with --work");
+    return background_->read(others, "background", diags_);
   }
 
-  std::vector<uint32_t> wordsOf(uint32_t words, uint32_t index) const {
-    std::vector<uint32_t> result(words);
-    for (uint32_t n = words; n > 1; --n) {
-      const uint64_t key = level(n).grams[index].key;
-      result[n - 1] = uint32_t(key);
-      index = uint32_t(key >> 32);
+  /// --merge: the documents of partial libraries, and the options that these were made with.
+  bool readPartials() {
+    open({OwnerRule::Row, 0, 1, threads_, {}});
+    std::string error;
+    if (!documents_->open("", "", error) || !background_->open("", "", error))
+      return fail(error);
+    std::vector<bool> covered;
+    std::map<std::string, std::string> first;
+    uint64_t serial = 0;
+    for (const std::string &path : options_.merge) {
+      patterns::ReadError why;
+      const auto library = patterns::readPlib(path, why);
+      if (!library) {
+        diags_.error({path, 0, 0}, why.message);
+        return false;
+      }
+      if (library->partial.empty()) {
+        diags_.error({path, 0, 0}, "is not a partial library",
+                     "--merge takes what --shard=i/n has written");
+        return false;
+      }
+      if (&path == &options_.merge.front()) {
+        first = library->meta;
+        serial = library->serial;
+      } else if (first != library->meta || serial != library->serial) {
+        diags_.error({path, 0, 0},
+                     "was made with other options than '" + options_.merge.front() + "'",
+                     "the shards of one library differ in --shard alone");
+        return false;
+      }
+      patterns::PartialCover cover;
+      const bool good = patterns::parsePartial(
+          library->partial, cover,
+          [&](bool isBackground, std::string_view owner, std::string_view text) {
+            return (isBackground ? background_ : documents_)->add(text, owner, error);
+          },
+          why.message);
+      if (!good || !error.empty()) {
+        diags_.error({path, 0, 0}, good ? error : why.message);
+        return false;
+      }
+      covered.resize(std::max<size_t>(covered.size(), cover.shards));
+      for (const uint32_t shard : cover.covered) {
+        if (covered[shard]) {
+          diags_.error({path, 0, 0},
+                       "shard " + std::to_string(shard) + " is in another of these libraries too");
+          return false;
+        }
+        covered[shard] = true;
+      }
     }
-    result[0] = index;
-    return result;
+    if (!documents_->finish(error) || !background_->finish(error))
+      return fail(error);
+    summary_.partial = std::find(covered.begin(), covered.end(), false) != covered.end();
+    for (uint32_t i = 0; i < covered.size(); ++i)
+      if (covered[i])
+        covered_.push_back(i);
+    shards_ = uint32_t(covered.size());
+    return takeOptions(first, serial);
+  }
+
+  /// The options in a partial library's META.
+  bool takeOptions(const std::map<std::string, std::string> &meta, uint64_t serial) {
+    const auto text = [&](const char *key) {
+      const auto at = meta.find(key);
+      return at == meta.end() ? std::string() : at->second;
+    };
+    const auto number = [&](const char *key, uint64_t least, uint64_t most) {
+      return std::clamp<uint64_t>(std::strtoull(text(key).c_str(), nullptr, 10), least, most);
+    };
+    domain_ = text("name");
+    options_.serial = serial;
+    options_.maxPatterns = uint32_t(number("mine.max_patterns", 1, 1 << 22));
+    options_.minSupport = uint32_t(number("mine.min_support", 1, 1 << 30));
+    options_.kAnonymity = uint32_t(number("mine.k_anonymity", 1, 1 << 30));
+    options_.dictionarySize = number("mine.dict_size", 0, 1 << 24);
+    options_.codecs = uint32_t(number("mine.codecs", 0, UINT32_MAX));
+    options_.keepDuplicates = text("mine.near_duplicates") == "kept";
+    options_.excluded.clear();
+    const std::string excluded = text("partial.exclude");
+    for (size_t at = 0; at < excluded.size();) {
+      const size_t end = std::min(excluded.find('\n', at), excluded.size());
+      options_.excluded.push_back(excluded.substr(at, end - at));
+      at = end + 1;
+    }
+    return true;
+  }
+
+  patterns::PatternLibrary partial() {
+    if (options_.merge.empty()) {
+      covered_ = {options_.shard};
+      shards_ = options_.shards;
+    }
+    auto &meta = library_.meta;
+    meta["partial"] = "yes";
+    std::string excluded;
+    for (const std::string &term : options_.excluded)
+      excluded += (excluded.empty() ? "" : "\n") + term;
+    if (!excluded.empty())
+      meta["partial.exclude"] = excluded;
+    patterns::PartialBuilder builder;
+    const auto addAll = [&](const Documents &from, bool background) {
+      for (const uint32_t d : byDigest(from))
+        if (background || !sameAsBefore(from, d))
+          builder.add(background, from.ownerName(from.entry(d).owner), from.text(d));
+    };
+    addAll(*documents_, false);
+    addAll(*background_, true);
+    library_.partial = builder.finish(shards_, covered_);
+    library_.documentCount = 1; // an empty PATS; what there is, the merge will count
+    return std::move(library_);
+  }
+
+  /// All documents in the order of their digests, and of their owners' names among equal ones.
+  std::vector<uint32_t> byDigest(const Documents &from) const {
+    std::vector<uint32_t> order(from.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+      const int c =
+          std::memcmp(from.entry(a).digest, from.entry(b).digest, sizeof from.entry(a).digest);
+      return c != 0 ? c < 0
+                    : from.ownerName(from.entry(a).owner) < from.ownerName(from.entry(b).owner);
+    });
+    previous_.assign(from.size(), UINT32_MAX);
+    for (size_t i = 1; i < order.size(); ++i)
+      previous_[order[i]] = order[i - 1];
+    return order;
+  }
+  /// After byDigest: has the document before this one the same text?
+  bool sameAsBefore(const Documents &from, uint32_t d) const {
+    return previous_[d] != UINT32_MAX &&
+           std::memcmp(from.entry(d).digest, from.entry(previous_[d]).digest,
+                       sizeof from.entry(d).digest) == 0;
+  }
+
+  /// Drops duplicates: of equal and, unless they are to be kept, of nearly equal texts one counts.
+  bool selectDocuments() {
+    const Documents &all = *documents_;
+    std::vector<uint32_t> distinct; // by digest
+    for (const uint32_t d : byDigest(all))
+      if (sameAsBefore(all, d))
+        ++summary_.exactDuplicates;
+      else
+        distinct.push_back(d);
+    kept_ = distinct;
+    if (!options_.keepDuplicates) {
+      std::vector<uint64_t> hashes(vocabulary_.size());
+      for (uint32_t word = 1; word < vocabulary_.size(); ++word)
+        hashes[word] = text::hashOf(vocabulary_.spelling(word));
+      // The longest stays, of equally long ones that with the smallest digest.
+      std::vector<uint32_t> order(distinct.size());
+      std::iota(order.begin(), order.end(), 0u);
+      std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+        const uint32_t x = all.entry(distinct[a]).words, y = all.entry(distinct[b]).words;
+        return x != y ? x > y : a < b;
+      });
+      const auto original = text::nearDuplicates(
+          distinct.size(), order,
+          [&](size_t i, std::vector<uint64_t> &set) {
+            shingles(all.tokens(distinct[i]), hashes, set);
+            if (set.empty()) { // without words nothing resembles it
+              uint64_t own;
+              std::memcpy(&own, all.entry(distinct[i]).digest, sizeof own);
+              set.push_back(own);
+            }
+          },
+          threads_);
+      kept_.clear();
+      for (uint32_t i = 0; i < distinct.size(); ++i)
+        if (original[i] == i)
+          kept_.push_back(distinct[i]);
+      summary_.nearDuplicates = distinct.size() - kept_.size();
+    }
+    // Owners: those of a name are one, whoever has none is one of his own.
+    std::map<std::string_view, uint32_t> named;
+    for (const uint32_t d : kept_)
+      if (all.entry(d).owner)
+        named.emplace(all.ownerName(all.entry(d).owner), uint32_t(named.size()));
+    uint64_t digestSum[4] = {};
+    auto single = uint32_t(named.size());
+    for (const uint32_t d : kept_) {
+      const DocumentEntry &e = all.entry(d);
+      const uint32_t owner = e.owner ? named.at(all.ownerName(e.owner)) : single++;
+      places_.push_back({e.tokens, e.tokens + e.tokenCount, owner});
+      owners_.push_back(owner);
+      library_.wordCount += e.words;
+      library_.byteCount += e.textSize;
+      for (int lane = 0; lane < 2; ++lane) {
+        uint64_t part;
+        std::memcpy(&part, e.digest + 8 * lane, 8);
+        digestSum[lane] += part;
+      }
+    }
+    std::sort(places_.begin(), places_.end(), [](const Place &a, const Place &b) {
+      return a.owner != b.owner ? a.owner < b.owner : a.begin < b.begin;
+    });
+    library_.documentCount = kept_.size();
+    // Of the sum of the documents' digests: the same for any order of them.
+    library_.meta["input.corpus.documents.sha256"] =
+        sha256Hex({reinterpret_cast<const char *>(digestSum), sizeof digestSum});
+    return true;
+  }
+
+  /// Hashes of the runs of kShingleWords words, of shorter texts of all; sorted, each once.
+  static void shingles(std::span<const uint32_t> tokens, const std::vector<uint64_t> &hashes,
+                       std::vector<uint64_t> &set) {
+    set.clear();
+    uint64_t window[kShingleWords];
+    size_t words = 0;
+    const auto put = [&](size_t from, size_t count) {
+      uint64_t h = count;
+      for (size_t i = 0; i < count; ++i)
+        h = (h ^ window[(from + i) % kShingleWords]) * 0x9e3779b97f4a7c15u + (h >> 31);
+      set.push_back(h ^ h >> 32);
+    };
+    for (const uint32_t token : tokens) {
+      if (token == WordSplitter::kGap)
+        continue;
+      window[words++ % kShingleWords] = hashes[token];
+      if (words >= kShingleWords)
+        put(words, kShingleWords);
+    }
+    if (words && words < kShingleWords)
+      put(0, words);
+    std::sort(set.begin(), set.end());
+    set.erase(std::unique(set.begin(), set.end()), set.end());
+  }
+
+  /// --exclude: the words become gaps before anything is counted.
+  bool cutExcluded() {
+    WordSplitter splitter;
+    std::vector<std::vector<uint32_t>> runs;
+    for (const std::string &term : options_.excluded) {
+      std::vector<uint32_t> words;
+      splitter.split(term, vocabulary_, words);
+      std::erase(words, uint32_t(WordSplitter::kGap));
+      if (words.empty())
+        return fail("--exclude: '" + term + "' has no word");
+      runs.push_back(std::move(words));
+    }
+    excluded_ = std::move(runs);
+    for (const Place &place : places_)
+      documents_->cut(place, excluded_);
+    return true;
+  }
+
+  bool count() {
+    Grams::Limits limits;
+    limits.maxTokens = kPhraseWords;
+    limits.minCount = options_.minSupport;
+    limits.minOwners = options_.kAnonymity;
+    limits.threads = threads_;
+    Progress progress("counting", documents_->stream().size() * kPhraseWords, "words");
+    std::string error;
+    if (!grams_.count(
+            documents_->stream(), places_, vocabulary_.size(), limits,
+            [&](uint64_t done) { progress.update(done); }, error))
+      return fail(error);
+    for (uint32_t word = 1; word < grams_.size(1); ++word) {
+      library_.distinctWords += grams_.gram(1, word).documents != 0;
+      mass_ += grams_.gram(1, word).documents;
+    }
+    return true;
+  }
+
+  /// Background documents that have each n-gram.
+  bool countBackground() {
+    const Documents &all = *background_;
+    library_.backgroundDocuments = all.size();
+    for (uint32_t d = 0; d < all.size(); ++d)
+      summary_.backgroundBytes += all.entry(d).textSize;
+    // Each thread has the n-grams that begin with words of its own.
+    std::vector<uint64_t> mass(threads_);
+    parallelFor(threads_, threads_, [&](size_t part) {
+      std::vector<uint32_t> lastSeen(vocabulary_.size());
+      for (uint32_t d = 0; d < all.size(); ++d) {
+        const auto words = all.tokens(d);
+        for (size_t i = 0; i < words.size(); ++i) {
+          if (words[i] == WordSplitter::kGap || words[i] % threads_ != part)
+            continue;
+          if (lastSeen[words[i]] != d + 1) {
+            lastSeen[words[i]] = d + 1;
+            ++mass[part];
+          }
+          uint32_t index = 0;
+          for (uint32_t n = 1; n <= kPhraseWords && i + n <= words.size(); ++n) {
+            const uint32_t word = words[i + n - 1];
+            index = word ? grams_.extend(n, index, word) : 0;
+            if (!index)
+              break;
+            Gram &g = grams_.gram(n, index);
+            // The document numbers of the corpus are no longer needed.
+            if (g.background == 0 || g.last != d + 1) {
+              g.last = d + 1;
+              ++g.background;
+            }
+          }
+        }
+      }
+    });
+    for (const uint64_t part : mass)
+      backgroundMass_ += part;
+    return true;
+  }
+
+  /// A zstd dictionary of text that several owners share.
+  void dictionary() {
+    if (!wants(SEMDNS_CODEC_ZSTD))
+      return;
+    std::vector<std::string_view> texts;
+    std::vector<uint32_t> owners;
+    const uint64_t budget = dictionaryText(options_.dictionarySize);
+    uint64_t held = 0;
+    // kept_ is sorted by digest: which documents serve is a matter of chance, the same in any
+    // order.
+    for (size_t i = 0; i < kept_.size() && held < budget; ++i) {
+      texts.push_back(documents_->text(kept_[i]).substr(0, kMaxSampleBytes));
+      owners.push_back(owners_[i]);
+      held += texts.back().size();
+    }
+    std::vector<std::string> cut; // without what is excluded
+    if (!excluded_.empty()) {
+      for (const std::string_view text : texts)
+        cut.push_back(withoutExcluded(text));
+      texts.assign(cut.begin(), cut.end());
+    }
+    const auto samples = commonRuns(texts, owners, options_.kAnonymity, threads_);
+    if (std::string trained =
+            trainDictionary(samples, options_.dictionarySize, summary_.noDictionary);
+        !trained.empty())
+      library_.codecs[SEMDNS_TAG_DICT] = std::move(trained);
+  }
+
+  std::string withoutExcluded(std::string_view text) const {
+    // Clause by clause: one with an excluded run goes, which is more than need be and simple.
+    WordSplitter splitter;
+    Vocabulary words;
+    std::vector<std::vector<uint32_t>> runs;
+    for (const auto &run : excluded_) {
+      runs.emplace_back();
+      for (const uint32_t word : run)
+        runs.back().push_back(words.intern(vocabulary_.spelling(word)));
+    }
+    std::string out, line;
+    std::vector<uint32_t> tokens;
+    for (size_t at = 0; at < text.size();) {
+      const size_t end = std::min(text.find_first_of("\n.,;", at), text.size() - 1) + 1;
+      line = text.substr(at, end - at);
+      at = end;
+      splitter.split(line, words, tokens);
+      std::erase(tokens, uint32_t(WordSplitter::kGap));
+      const bool hit = std::any_of(runs.begin(), runs.end(), [&](const auto &run) {
+        return std::search(tokens.begin(), tokens.end(), run.begin(), run.end()) != tokens.end();
+      });
+      if (!hit)
+        out += line;
+    }
+    return out;
+  }
+
+  void handOutTexts() {
+    if (!options_.keepTexts)
+      return;
+    for (const uint32_t d : kept_)
+      summary_.texts.emplace_back(documents_->text(d));
+    summary_.textOwners = owners_;
   }
 
   std::string textOf(const std::vector<uint32_t> &words) const {
@@ -323,22 +547,15 @@ private:
   /// Articles, prepositions and the like. A term such as "genus of the" says no more than "genus",
   /// and stage 1's automaton grows with terms that begin where others end.
   bool isCommon(uint32_t word) const {
-    const Level::Gram &g = level(1).grams[word];
+    const Gram &g = grams_.gram(1, word);
     return library_.backgroundDocuments ? uint64_t(g.background) * 50 > library_.backgroundDocuments
                                         : uint64_t(g.documents) * 20 > library_.documentCount;
   }
 
-  template <typename Visit> void forEachGram(uint32_t from, uint32_t to, Visit visit) const {
-    for (uint32_t n = from; n <= to; ++n)
-      for (uint32_t i = 1; i < level(n).grams.size(); ++i)
-        if (level(n).grams[i].count >= options_.minSupport)
-          visit(n, i, level(n).grams[i]);
-  }
-
   std::vector<Candidate> ngramCandidates() const {
     std::vector<Candidate> found;
-    forEachGram(1, 3, [&](uint32_t n, uint32_t i, const Level::Gram &g) {
-      std::string text = textOf(wordsOf(n, i));
+    grams_.forEach(1, 3, [&](uint32_t n, uint32_t i, const Gram &g) {
+      std::string text = textOf(grams_.tokensOf(n, i));
       const uint64_t covered = uint64_t(g.count) * text.size();
       found.push_back({n, i, q16(log2Q24(covered)), int64_t(covered), std::move(text)});
     });
@@ -346,7 +563,7 @@ private:
   }
 
   /// See SEMDNS_CONTRAST_LOG_ODDS. Q16 bits.
-  int32_t logOdds(const Level::Gram &g) const {
+  int32_t logOdds(const Gram &g) const {
     // Everything in Q16: the prior spreads its weight over words as both corpora together do, and
     // half a document more, so that no count is nought.
     const uint64_t weight = std::min(mass_, backgroundMass_) / kPriorShare + 1;
@@ -365,7 +582,7 @@ private:
   }
 
   /// See SEMDNS_CONTRAST_RESIDUAL_IDF. Q16 bits.
-  int32_t residualIdf(const Level::Gram &g) const {
+  int32_t residualIdf(const Gram &g) const {
     // The share of documents that chance would give a word of this count is 1 - exp(-rate). With
     // q(x) = 1 - exp(-x): a short series for small x, then q(2x) = q(x) (2 - q(x)).
     double x = double(g.count) / double(library_.documentCount);
@@ -384,21 +601,21 @@ private:
     const bool contrast = library_.backgroundDocuments != 0;
     std::vector<std::vector<int32_t>> scores(kKeywordWords + 1);
     for (uint32_t n = 1; n <= kKeywordWords; ++n)
-      scores[n].assign(level(n).grams.size(), INT32_MIN);
+      scores[n].assign(grams_.size(n), INT32_MIN);
     std::vector<Candidate> found;
-    forEachGram(1, kKeywordWords, [&](uint32_t n, uint32_t i, const Level::Gram &g) {
+    grams_.forEach(1, kKeywordWords, [&](uint32_t n, uint32_t i, const Gram &g) {
       const int32_t score = contrast ? logOdds(g) : residualIdf(g);
       scores[n][i] = score;
       if (g.documents < kMinDocuments || score < (contrast ? kMinLogOdds : kMinResidual))
         return;
-      const auto words = wordsOf(n, i);
+      const auto words = grams_.tokensOf(n, i);
       if (!speaks(words.front()) || !speaks(words.back()) || isCommon(words.front()) ||
           isCommon(words.back()))
         return;
       // A run says something of its own only if it says more than each part does.
       if (n > 1) {
         const auto prefix = uint32_t(g.key >> 32);
-        if (scores[n - 1][prefix] >= score || scores[n - 1][suffixOf(words)] >= score)
+        if (scores[n - 1][prefix] >= score || scores[n - 1][grams_.suffixOf(words)] >= score)
           return;
       }
       found.push_back({n, i, score, score, textOf(words)});
@@ -406,31 +623,23 @@ private:
     return found;
   }
 
-  /// Index of the n-gram without its first word, in its level; frequent, because the whole is.
-  uint32_t suffixOf(const std::vector<uint32_t> &words) const {
-    uint32_t index = 0;
-    for (uint32_t n = 1; n < words.size(); ++n)
-      index = extend(n, index, words[n]);
-    return index;
-  }
-
   std::vector<Candidate> phraseCandidates() const {
     // The largest count of a longer run around each run.
     std::vector<std::vector<uint32_t>> around(kPhraseWords + 1);
     for (uint32_t n = 1; n <= kPhraseWords; ++n)
-      around[n].assign(level(n).grams.size(), 0);
+      around[n].assign(grams_.size(n), 0);
     std::vector<Candidate> found;
     const int64_t total = log2Q24(std::max<uint64_t>(1, library_.wordCount));
-    forEachGram(2, kPhraseWords, [&](uint32_t n, uint32_t i, const Level::Gram &g) {
-      const auto words = wordsOf(n, i);
+    grams_.forEach(2, kPhraseWords, [&](uint32_t n, uint32_t i, const Gram &g) {
+      const auto words = grams_.tokensOf(n, i);
       const auto prefix = uint32_t(g.key >> 32);
-      const uint32_t suffix = suffixOf(words);
+      const uint32_t suffix = grams_.suffixOf(words);
       around[n - 1][prefix] = std::max(around[n - 1][prefix], g.count);
       around[n - 1][suffix] = std::max(around[n - 1][suffix], g.count);
       if (g.documents < kMinDocuments || !speaks(words.front()) || !speaks(words.back()))
         return;
       const auto countOf = [&](uint32_t level_, uint32_t index) {
-        return log2Q24(level(level_).grams[index].count);
+        return log2Q24(grams_.gram(level_, index).count);
       };
       const int64_t joint = log2Q24(g.count) + total;
       const int64_t cohesion = std::min(joint - countOf(n - 1, prefix) - countOf(1, words.back()),
@@ -460,7 +669,7 @@ private:
             KindSummary &summary) {
     summary.patterns = candidates.size();
     for (const Candidate &c : candidates) {
-      const Level::Gram &g = gram(c);
+      const Gram &g = gram(c);
       library_.patterns.push_back(
           {kind, c.level, g.count, g.documents, g.background, c.score, c.text});
       if (summary.examples.size() < 8)
@@ -471,31 +680,41 @@ private:
   void cover(const std::vector<Candidate> &candidates, KindSummary &summary) const {
     std::vector<std::vector<bool>> chosen(kPhraseWords + 1);
     for (uint32_t n = 1; n <= kPhraseWords; ++n)
-      chosen[n].assign(level(n).grams.size(), false);
+      chosen[n].assign(grams_.size(n), false);
     uint32_t longest = 0;
     for (const Candidate &c : candidates) {
       chosen[c.level][c.index] = true;
       longest = std::max(longest, c.level);
     }
-    size_t until = 0;
-    for (size_t i = 0; i < stream_.size(); ++i) {
-      uint32_t index = 0;
-      for (uint32_t n = 1; n <= longest && i + n <= stream_.size(); ++n) {
-        const uint32_t word = stream_[i + n - 1];
-        index = word ? extend(n, index, word) : 0;
-        if (!index)
-          break;
-        if (chosen[n][index])
-          until = std::max(until, i + n);
+    const size_t chunks = (places_.size() + kChunkDocuments - 1) / kChunkDocuments;
+    std::vector<uint64_t> covered(chunks);
+    parallelFor(chunks, threads_, [&](size_t chunk) {
+      const size_t end = std::min<size_t>(places_.size(), (chunk + 1) * kChunkDocuments);
+      const Spool<uint32_t> &stream = documents_->stream();
+      for (size_t d = chunk * kChunkDocuments; d < end; ++d) {
+        uint64_t until = 0;
+        for (uint64_t i = places_[d].begin; i < places_[d].end; ++i) {
+          uint32_t index = 0;
+          for (uint32_t n = 1; n <= longest && i + n <= places_[d].end; ++n) {
+            const uint32_t word = stream[i + n - 1];
+            index = word ? grams_.extend(n, index, word) : 0;
+            if (!index)
+              break;
+            if (chosen[n][index])
+              until = std::max(until, i + n);
+          }
+          covered[chunk] += i < until && stream[i] != WordSplitter::kGap;
+        }
       }
-      summary.coveredWords += i < until;
-    }
+    });
+    for (const uint64_t part : covered)
+      summary.coveredWords += part;
   }
 
   void describe() {
     auto &meta = library_.meta;
     library_.serial = options_.serial;
-    meta["name"] = options_.domain;
+    meta["name"] = domain_;
     meta["tool.version"] = std::to_string(SEMDNS_VERSION_MAJOR) + "." +
                            std::to_string(SEMDNS_VERSION_MINOR) + "." +
                            std::to_string(SEMDNS_VERSION_PATCH);
@@ -504,31 +723,29 @@ private:
     meta["mine.min_support"] = std::to_string(options_.minSupport);
     meta["mine.max_patterns"] = std::to_string(options_.maxPatterns);
     meta["mine.dict_size"] = std::to_string(options_.dictionarySize);
-    // Of the sum of the documents' digests: the same for any order of them.
-    uint8_t digest[32];
-    base::sha256(corpusDigest_.data(), corpusDigest_.size(), digest);
-    std::string hex;
-    for (const uint8_t b : digest) {
-      hex += "0123456789abcdef"[b >> 4];
-      hex += "0123456789abcdef"[b & 15];
-    }
-    meta["input.corpus.documents.sha256"] = hex;
+    meta["mine.codecs"] = std::to_string(options_.codecs);
+    meta["mine.k_anonymity"] = std::to_string(options_.kAnonymity);
+    meta["mine.near_duplicates"] = options_.keepDuplicates ? "kept" : "dropped";
   }
 
-  const Options &options_;
+  Options options_;
   Diagnostics &diags_;
   Summary &summary_;
+  const unsigned threads_;
+  std::string domain_;
   patterns::PatternLibrary library_;
-  WordSplitter splitter_;
   Vocabulary vocabulary_;
-  DictionarySampler sampler_;
-  std::vector<CorpusFile> files_;
-  std::vector<uint32_t> stream_; ///< word numbers, kGap at punctuation and behind each document
-  std::vector<uint64_t> documentEnd_;
-  Level levels_[kPhraseWords];
+  std::optional<Documents> documents_, background_;
+  std::vector<uint32_t> covered_;          ///< shards, of partial libraries
+  uint32_t shards_ = 0;                    ///< of how many
+  mutable std::vector<uint32_t> previous_; ///< by byDigest
+  std::vector<uint32_t> kept_;             ///< documents that count, by digest
+  std::vector<uint32_t> owners_;           ///< of each of these
+  std::vector<Place> places_;              ///< their tokens, sorted by owner
+  std::vector<std::vector<uint32_t>> excluded_;
+  Grams grams_;
   uint64_t mass_ = 0;           ///< sum of the document frequencies of all words
   uint64_t backgroundMass_ = 0; ///< the same of the background
-  std::string corpusDigest_;
 };
 
 } // namespace

@@ -1,10 +1,12 @@
 /// \file Mining: documents in, a pattern library out.
 ///
-/// The result is a function of the set of documents: their order, their split into files and the
-/// host change nothing. How: document numbers and word numbers are names only, every ranking ends
-/// with the texts, logarithms are integer, the dictionary's samples are chosen by digest.
+/// The result is a function of the set of documents: their order, their split into files or shards,
+/// the threads and the host change nothing. How: document numbers and word numbers are names only,
+/// every ranking ends with the texts, logarithms are integer, what needs an order takes that of the
+/// documents' digests.
 #pragma once
 
+#include "lib/mine/documents.h"
 #include "lib/patterns/patterns.h"
 #include "lib/support/diagnostics.h"
 #include "semdns/codec.h"
@@ -26,6 +28,15 @@ struct Options {
   /// Codecs to make tables for: a mask of 1 << semdns_codec_mode.
   uint32_t codecs = 1u << SEMDNS_CODEC_ZSTD;
   uint64_t serial = 1;
+  uint32_t kAnonymity = 3; ///< owners whose documents must have what is stored; at least 1
+  OwnerRule owners = OwnerRule::Row;
+  bool keepDuplicates = false;            ///< else near duplicates count once
+  std::vector<std::string> excluded = {}; ///< words, or runs of words, that are cut out of the text
+  uint32_t shard = 0, shards = 0; ///< shards > 0: a partial library of one shard (shard < shards)
+  std::vector<std::string> merge = {}; ///< libraries instead of inputs
+  unsigned jobs = 0;                   ///< threads; 0: one a core
+  std::string workFolder = {};         ///< where a killed run can go on; empty: nowhere
+  bool keepTexts = false;              ///< Summary.texts is wanted
 };
 
 /// What a kind's patterns amount to.
@@ -38,11 +49,18 @@ struct KindSummary {
 struct Summary {
   KindSummary ngrams, keywords, phrases;
   uint64_t backgroundBytes = 0;
-  std::string noDictionary; ///< why there is none, if there is none
+  std::string noDictionary;                         ///< why there is none, if there is none
+  uint64_t exactDuplicates = 0, nearDuplicates = 0; ///< documents left out
+  bool partial = false;                             ///< the library is a partial one, to be merged
+  bool resumed = false;                             ///< went on from a checkpoint
+  /// With Options.keepTexts: the documents that counted, by digest, for who makes more of them, and
+  /// the number of the owner of each (the same number: the same owner).
+  std::vector<std::string> texts;
+  std::vector<uint32_t> textOwners;
 };
 
 /// Mines. On error returns nullopt with the reasons in `diags`. Shows progress on a terminal.
-/// Memory: about 30 bytes a word of the corpus beside the vocabulary.
+/// Memory: what the tables of frequent n-grams need; text and words lie in temporary files.
 std::optional<patterns::PatternLibrary> mine(const Options &options, Diagnostics &diags,
                                              Summary &summary);
 

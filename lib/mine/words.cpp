@@ -58,6 +58,15 @@ uint32_t Vocabulary::intern(std::string_view word) {
   return id;
 }
 
+uint32_t Vocabulary::find(std::string_view word) const {
+  const uint64_t hash = hashOf(word);
+  const size_t mask = slots_.size() - 1;
+  for (size_t slot = (hash >> 20) & mask; slots_[slot]; slot = (slot + 1) & mask)
+    if (hashes_[slots_[slot]] == uint32_t(hash >> 20) && spelling(slots_[slot]) == word)
+      return slots_[slot];
+  return 0;
+}
+
 void Vocabulary::grow() {
   slots_.assign(slots_.size() * 2, 0);
   const size_t mask = slots_.size() - 1;
@@ -104,6 +113,14 @@ const WordSplitter::Mapped &WordSplitter::map(uint32_t codePoint) {
 size_t WordSplitter::split(std::string_view text, Vocabulary &vocabulary,
                            std::vector<uint32_t> &out) {
   out.clear();
+  const size_t words = append(text, vocabulary, out);
+  if (!out.empty() && out.back() == kGap)
+    out.pop_back();
+  return words;
+}
+
+size_t WordSplitter::append(std::string_view text, Vocabulary &vocabulary,
+                            std::vector<uint32_t> &out) {
   size_t words = 0;
   std::string word;
   const auto gap = [&] {
@@ -164,8 +181,6 @@ size_t WordSplitter::split(std::string_view text, Vocabulary &vocabulary,
     }
   }
   flush();
-  if (!out.empty() && out.back() == kGap)
-    out.pop_back();
   return words;
 }
 

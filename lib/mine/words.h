@@ -19,6 +19,8 @@ public:
   std::string_view spelling(uint32_t id) const {
     return {bytes_.data() + begin_[id], begin_[id + 1] - begin_[id]};
   }
+  /// The number of `word`, or 0.
+  uint32_t find(std::string_view word) const;
   /// Numbers given so far, the unused 0 included.
   uint32_t size() const { return uint32_t(begin_.size() - 1); }
 
@@ -46,6 +48,9 @@ public:
   /// Replaces `out` by the numbers of the words of `text` (well-formed UTF-8); runs of punctuation
   /// are one kGap. Returns how many words there are.
   size_t split(std::string_view text, Vocabulary &vocabulary, std::vector<uint32_t> &out);
+  /// The same, behind what `out` holds: text in pieces, cut where no word goes on. A gap at the end
+  /// stays.
+  size_t append(std::string_view text, Vocabulary &vocabulary, std::vector<uint32_t> &out);
 
 private:
   struct Mapped; // what a code point becomes

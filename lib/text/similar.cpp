@@ -178,4 +178,73 @@ std::vector<Twin> findTwins(std::span<const std::string_view> rows,
   return twins;
 }
 
+std::vector<uint32_t>
+nearDuplicates(size_t count, std::span<const uint32_t> order,
+               const std::function<void(size_t, std::vector<uint64_t> &)> &setOf,
+               unsigned threads) {
+  // Where text repeats itself without end, the first so many candidates decide.
+  constexpr size_t kMaxCandidates = 64;
+  std::vector<std::array<uint64_t, kBands>> bands(count);
+  constexpr size_t kChunk = 64;
+  Progress progress("near duplicates", count, "documents");
+  parallelFor((count + kChunk - 1) / kChunk, threads, [&](size_t chunk) {
+    std::vector<uint64_t> set;
+    for (size_t i = chunk * kChunk; i < std::min(count, (chunk + 1) * kChunk); ++i) {
+      setOf(i, set);
+      bands[i] = bandsOf(set);
+    }
+  });
+  // Keys that only one document has lead nowhere; they are 0 from here on.
+  std::vector<uint64_t> keys(count);
+  for (size_t b = 0; b < kBands; ++b) {
+    for (size_t i = 0; i < count; ++i)
+      keys[i] = bands[i][b];
+    std::sort(keys.begin(), keys.end());
+    for (size_t i = 0; i < count; ++i) {
+      const auto range = std::equal_range(keys.begin(), keys.end(), bands[i][b]);
+      if (range.second - range.first < 2)
+        bands[i][b] = 0;
+    }
+  }
+  std::vector<uint32_t> result(count);
+  std::unordered_map<uint64_t, std::vector<uint32_t>> keptByBand;
+  std::vector<uint64_t> mine, other;
+  std::vector<uint32_t> tried(count, UINT32_MAX);
+  size_t done = 0;
+  for (const uint32_t document : order) {
+    progress.update(done++);
+    result[document] = document;
+    size_t candidates = 0;
+    mine.clear();
+    for (const uint64_t key : bands[document]) {
+      if (key == 0)
+        continue;
+      const auto near = keptByBand.find(key);
+      if (near == keptByBand.end())
+        continue;
+      for (const uint32_t candidate : near->second) {
+        if (tried[candidate] == document)
+          continue;
+        tried[candidate] = document;
+        if (++candidates > kMaxCandidates)
+          break;
+        if (mine.empty())
+          setOf(document, mine);
+        setOf(candidate, other);
+        if (jaccard(mine, other) >= kNearDocument) {
+          result[document] = candidate;
+          break;
+        }
+      }
+      if (result[document] != document || candidates > kMaxCandidates)
+        break;
+    }
+    if (result[document] == document)
+      for (const uint64_t key : bands[document])
+        if (key != 0)
+          keptByBand[key].push_back(document);
+  }
+  return result;
+}
+
 } // namespace semdns::text

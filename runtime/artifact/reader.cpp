@@ -55,6 +55,8 @@ constexpr Known kKnown[] = {
     {SEMDNS_TAG_PHRS, SEMDNS_PHRS_VERSION, true, true},
     {SEMDNS_TAG_TOKM, SEMDNS_TOKM_VERSION, true, true},
     {SEMDNS_TAG_BYTM, SEMDNS_BYTM_VERSION, true, true},
+    {SEMDNS_TAG_STAT, SEMDNS_STAT_VERSION, false, false},
+    {SEMDNS_TAG_PART, SEMDNS_PART_VERSION, true, false},
     {SEMDNS_TAG_KCPU, SEMDNS_KERNEL_ABI, true, true},
     {SEMDNS_TAG_KGPU, SEMDNS_KGPU_VERSION, true, true},
     {SEMDNS_TAG_DBUG, 1, false, true},

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
 using namespace semdns;
 
@@ -19,11 +20,14 @@ constexpr const char *kHelp = R"(Mines a domain's corpus into a pattern library.
 
   mine-patterns --domain=legal --input=contracts/ --input=rulings.jsonl.zst -o legal.plib
   mine-patterns --domain=legal --input=legal/ --background=medicine/ --background=code/ -o legal.plib
+  mine-patterns --domain=legal --input=legal/ --shard=0/2 -o 0.plib      (and 1/2, elsewhere)
+  mine-patterns --merge 0.plib 1.plib -o legal.plib
 
 Inputs: text (documents are the blocks between blank lines), JSON lines ("text"), zstd of either,
 folders of these, - for stdin. With --background keywords are what tells the domain from the
-background; without, what gathers in few documents. The same documents give the same bytes, in
-whatever order and files they come.)";
+background; without, what gathers in few documents. Of near duplicates one counts. What fewer than
+--k-anonymity owners wrote is not stored. The same documents give the same bytes, in whatever order,
+files and shards they come, with any number of threads.)";
 
 constexpr const char *kExit =
     R"(Exit: 0 done, 1 input rejected or output not written, 2 usage, 5 internal error.)";
@@ -80,20 +84,19 @@ int main(int argc, char **argv) {
   app.set_version_flag("--version", std::string("mine-patterns ") + semdns_version());
   app.option_defaults()->always_capture_default();
   mine::Options options;
-  std::string output, diagnosticsFormat = "text";
+  std::string output, shard, diagnosticsFormat = "text";
   bool force = false, json = false;
-  app.add_option("--domain", options.domain, "name of the domain, stored in the library")
-      ->required()
-      ->check([](const std::string &name) {
-        return name.empty() || name.size() > 253 || firstInvalidUtf8(name) ||
-                       name.find('\0') != name.npos
-                   ? std::string("a name has 1 to 253 bytes of UTF-8")
-                   : std::string();
-      });
-  app.add_option("-i,--input", options.inputs, "text, JSONL, .zst of these, a folder, or -")
-      ->required()
-      ->expected(1)
-      ->take_all();
+  auto *domain =
+      app.add_option("--domain", options.domain, "name of the domain, stored in the library");
+  domain->check([](const std::string &name) {
+    return name.empty() || name.size() > 253 || firstInvalidUtf8(name) ||
+                   name.find('\0') != name.npos
+               ? std::string("a name has 1 to 253 bytes of UTF-8")
+               : std::string();
+  });
+  auto *input =
+      app.add_option("-i,--input", options.inputs, "text, JSONL, .zst of these, a folder, or -");
+  input->expected(1)->take_all();
   app.add_option("--background", options.backgrounds,
                  "text of other domains; files that are inputs too do not count")
       ->expected(1)
@@ -121,6 +124,29 @@ int main(int argc, char **argv) {
         return parseCodecs(list, mask) ? std::string()
                                        : "unknown codec in '" + list + "'; there are zstd and none";
       });
+  app.add_option("--k-anonymity", options.kAnonymity,
+                 "owners that must have what is stored; documents are their own owners")
+      ->check(CLI::Range(1, 1 << 30));
+  app.add_option("--owner", options.owners,
+                 "who owns a document: row (a row's \"owner\"), file, input (each --input one)")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, mine::OwnerRule>{{"row", mine::OwnerRule::Row},
+                                                 {"file", mine::OwnerRule::File},
+                                                 {"input", mine::OwnerRule::Input}}))
+      ->default_str("row");
+  app.add_option("--exclude", options.excluded,
+                 "word, or run of words, that nothing stored may hold; repeatable")
+      ->expected(1)
+      ->take_all();
+  app.add_flag("--keep-duplicates", options.keepDuplicates, "near duplicates count, each");
+  app.add_option("--shard", shard,
+                 "I/N: a partial library of the I-th of N parts of the documents, for --merge");
+  auto *merge = app.add_option("--merge", options.merge,
+                               "partial libraries to make one of, instead of inputs");
+  merge->expected(1, 1 << 16)->excludes(input)->excludes(domain);
+  app.add_option("-j,--jobs", options.jobs, "threads; 0: one a core. Never changes a byte");
+  app.add_option("--work", options.workFolder,
+                 "folder for what is read so far: the same command goes on there after a kill");
   app.add_option("--serial", options.serial, "content serial of the library")
       ->check(semdns::checkUnsigned);
   app.add_option("--diagnostics", diagnosticsFormat, "text or json, on stderr")
@@ -133,6 +159,23 @@ int main(int argc, char **argv) {
     return app.exit(e) == 0 ? kDone : kUsage;
   }
   parseCodecs(codecList, options.codecs);
+  if (options.merge.empty() && (options.domain.empty() || options.inputs.empty())) {
+    std::fprintf(stderr, "mine-patterns: --domain and --input are required, or --merge\n");
+    return kUsage;
+  }
+  if (!shard.empty()) {
+    unsigned i = 0, n = 0;
+    char rest = 0;
+    // 0/N to N-1/N, or 1/N to N/N: either way of counting names each part once.
+    if (std::sscanf(shard.c_str(), "%u/%u%c", &i, &n, &rest) != 2 || n < 1 || n > 65536 || i > n ||
+        !options.merge.empty()) {
+      std::fprintf(stderr, "mine-patterns: --shard=%s: I/N with I up to N, for instance 0/4\n",
+                   shard.c_str());
+      return kUsage;
+    }
+    options.shard = i % n;
+    options.shards = n;
+  }
   if (const auto obstacle = outputObstacle(output, force)) {
     std::fprintf(stderr, "mine-patterns: error: %s\n", obstacle->c_str());
     return kRejected;
@@ -141,10 +184,12 @@ int main(int argc, char **argv) {
   Diagnostics diags;
   mine::Summary summary;
   const auto library = mine::mine(options, diags, summary);
-  if (library && !summary.noDictionary.empty() && options.dictionarySize != 0 &&
+  if (library && summary.resumed)
+    diags.note({}, "went on from the checkpoint in '" + options.workFolder + "'");
+  if (library && !summary.partial && !summary.noDictionary.empty() && options.dictionarySize != 0 &&
       (options.codecs >> SEMDNS_CODEC_ZSTD & 1))
     diags.note({}, "no dictionary: " + summary.noDictionary);
-  if (library && options.backgrounds.empty())
+  if (library && !summary.partial && library->backgroundDocuments == 0)
     diags.note({}, "no --background: keywords are words that gather in few documents, not words "
                    "that tell this domain from others");
   diags.print(stderr, diagnosticsFormat == "json");
@@ -162,9 +207,33 @@ int main(int argc, char **argv) {
     return kRejected;
   }
 
+  if (!options.workFolder.empty()) {
+    std::error_code ec; // nothing depends on whether it goes
+    for (const char *name : {"corpus", "background"})
+      for (const char *part : {".checkpoint", ".texts", ".entries", ".tokens", ".words", ".owners"})
+        std::filesystem::remove(options.workFolder + "/" + name + part, ec);
+    std::filesystem::remove(options.workFolder, ec); // only if nothing else lies there
+  }
+
   // With -o - the library itself is on stdout.
   if (output == "-")
     return endOutput("mine-patterns", kDone);
+  const std::string domainName = library->meta.at("name");
+  if (summary.partial) {
+    if (json)
+      std::printf("%s\n", nlohmann::ordered_json({{"domain", domainName},
+                                                  {"output", output},
+                                                  {"bytes", bytes.size()},
+                                                  {"sha256", sha256Hex(bytes)},
+                                                  {"partial", true}})
+                              .dump()
+                              .c_str());
+    else
+      std::printf("%s: a partial library, %.1f kB; it holds the text itself until --merge has all "
+                  "shards\n",
+                  output.c_str(), double(bytes.size()) / 1e3);
+    return endOutput("mine-patterns", kDone);
+  }
   const uint64_t words = library->wordCount;
   nlohmann::ordered_json codecs = nlohmann::ordered_json::object();
   for (const auto &[name, mode, tag] : kCodecs)
@@ -172,7 +241,7 @@ int main(int argc, char **argv) {
       codecs[name] = bytesOf(*library, tag);
   if (json) {
     const nlohmann::ordered_json object = {
-        {"domain", options.domain},
+        {"domain", domainName},
         {"output", output},
         {"bytes", bytes.size()},
         {"sha256", sha256Hex(bytes)},
@@ -182,6 +251,9 @@ int main(int argc, char **argv) {
         {"distinct_words", library->distinctWords},
         {"background_documents", library->backgroundDocuments},
         {"background_bytes", summary.backgroundBytes},
+        {"exact_duplicates", summary.exactDuplicates},
+        {"near_duplicates", summary.nearDuplicates},
+        {"k_anonymity", std::stoul(library->meta.at("mine.k_anonymity"))},
         {"ngrams", toJson(summary.ngrams, words)},
         {"keywords", toJson(summary.keywords, words)},
         {"phrases", toJson(summary.phrases, words)},
@@ -193,7 +265,7 @@ int main(int argc, char **argv) {
         object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
     return endOutput("mine-patterns", kDone);
   }
-  std::printf("%s: %llu documents, %.1f MB, %llu words (%llu distinct)", options.domain.c_str(),
+  std::printf("%s: %llu documents, %.1f MB, %llu words (%llu distinct)", domainName.c_str(),
               static_cast<unsigned long long>(library->documentCount),
               double(library->byteCount) / 1e6, static_cast<unsigned long long>(words),
               static_cast<unsigned long long>(library->distinctWords));
@@ -202,6 +274,10 @@ int main(int argc, char **argv) {
                 static_cast<unsigned long long>(library->backgroundDocuments),
                 double(summary.backgroundBytes) / 1e6);
   std::printf("\n");
+  if (summary.exactDuplicates || summary.nearDuplicates)
+    std::printf("left out: %llu equal and %llu nearly equal documents\n",
+                static_cast<unsigned long long>(summary.exactDuplicates),
+                static_cast<unsigned long long>(summary.nearDuplicates));
   printKind("n-grams", summary.ngrams, words);
   printKind("keywords", summary.keywords, words);
   printKind("phrases", summary.phrases, words);

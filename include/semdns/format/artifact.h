@@ -111,6 +111,8 @@ SEMDNS_FORMAT_ASSERT(sizeof(semdns_section) == 96);
 #define SEMDNS_TAG_PHRS SEMDNS_TAG('P', 'H', 'R', 'S') /* codec `turbo`, format/phrases.h; as DICT */
 #define SEMDNS_TAG_TOKM SEMDNS_TAG('T', 'O', 'K', 'M') /* codec `fast`, format/model.h; as DICT */
 #define SEMDNS_TAG_BYTM SEMDNS_TAG('B', 'Y', 'T', 'M') /* codec `max`, format/model.h; as DICT */
+#define SEMDNS_TAG_STAT SEMDNS_TAG('S', 'T', 'A', 'T') /* n-gram counts, format/patterns.h */
+#define SEMDNS_TAG_PART SEMDNS_TAG('P', 'A', 'R', 'T') /* documents to merge, format/patterns.h */
 #define SEMDNS_TAG_KCPU SEMDNS_TAG('K', 'C', 'P', 'U') /* compiled kernel, ELF; target = semdns_isa */
 #define SEMDNS_TAG_KGPU SEMDNS_TAG('K', 'G', 'P', 'U') /* PTX or cubin */
 #define SEMDNS_TAG_DBUG SEMDNS_TAG('D', 'B', 'U', 'G') /* IR dumps, optional */

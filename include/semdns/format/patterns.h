@@ -73,4 +73,27 @@ typedef struct semdns_pattern {
 } semdns_pattern;
 SEMDNS_FORMAT_ASSERT(sizeof(semdns_pattern) == 32);
 
+/* PART: a partial library holds documents yet to be mined: what `mine-patterns --shard=i/n` writes and
+ * `--merge` reads. Such a file has an empty PATS, META "partial" is "yes", and only the merge of all
+ * shards is a library. Its text is that of the corpus, unprotected.
+ *
+ *     semdns_part_header
+ *     u32 shards[covered]   which of shard_count are in, ascending
+ *     blocks: u32 raw_size (1..SEMDNS_PART_MAX_BLOCK), u32 stored_size, a zstd frame of them
+ *
+ * A block is whole records: u8 role (0 document, 1 document of the background), u32 owner_size,
+ * u32 text_size (at least 1), owner, text (both UTF-8). */
+#define SEMDNS_PART_VERSION 1u
+#define SEMDNS_STAT_VERSION 1u
+#define SEMDNS_PART_MAX_SHARDS 65536u
+#define SEMDNS_PART_MAX_BLOCK (1u << 26)
+
+typedef struct semdns_part_header {
+  uint32_t shard_count; /*  0  1..SEMDNS_PART_MAX_SHARDS */
+  uint32_t covered;     /*  4  1..shard_count */
+  uint32_t block_count; /*  8 */
+  uint32_t reserved;    /* 12  zero */
+} semdns_part_header;
+SEMDNS_FORMAT_ASSERT(sizeof(semdns_part_header) == 16);
+
 #endif /* SEMDNS_FORMAT_PATTERNS_H */

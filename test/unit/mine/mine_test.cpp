@@ -181,6 +181,7 @@ TEST(Mine, CountsExactly) {
   mine::Options options{.domain = "d",
                         .inputs = {f.write("a", "One two one two.\n\none TWO; one\n\nthree")}};
   options.minSupport = 1;
+  options.kAnonymity = 1;
   patterns::PatternLibrary l;
   mined(options, &l);
   const auto *pair = find(l, SEMDNS_PATTERN_NGRAM, "one two");
@@ -203,10 +204,12 @@ TEST(Mine, WithoutBackgroundKeywordsGather) {
     text += "the day and the night ";
     if (i % 30 == 0)
       text += "goroutine leak goroutine pool goroutine stack goroutine goroutine";
-    text += "\n\n";
+    text += std::to_string(i) + "\n\n"; // equal texts count once
   }
   patterns::PatternLibrary l;
-  mined({.domain = "d", .inputs = {f.write("a", text)}}, &l);
+  mine::Options options{.domain = "d", .inputs = {f.write("a", text)}};
+  options.keepDuplicates = true;
+  mined(options, &l);
   EXPECT_THAT(texts(l, SEMDNS_PATTERN_KEYWORD), Contains("goroutine"));
   EXPECT_THAT(texts(l, SEMDNS_PATTERN_KEYWORD), Not(Contains("night")));
 }
@@ -239,6 +242,152 @@ TEST(Mine, OrderAndFilesDoNotMatter) {
   // And a library reads back.
   patterns::ReadError why;
   EXPECT_TRUE(patterns::parsePlib(first, why)) << why.message;
+}
+
+/// Shards, mined apart and merged in any grouping, give what mining at once gives; so do threads.
+TEST(Mine, ShardsAndThreadsDoNotMatter) {
+  test::ScratchFolder f;
+  auto documents = legalDocuments();
+  documents.push_back(documents[7]); // an equal one
+  mine::Options options{.domain = "legal",
+                        .inputs = {f.write("legal.txt", joined(documents))},
+                        .backgrounds = {f.write("other.txt", joined(otherDocuments()))}};
+  options.dictionarySize = 2048;
+  options.excluded = {"River"};
+  options.jobs = 1;
+  const std::string whole = mined(options);
+  ASSERT_THAT(whole, Not(HasSubstr("failed")));
+  options.jobs = 3;
+  EXPECT_EQ(mined(options), whole);
+  std::vector<std::string> parts;
+  options.shards = 3;
+  for (options.shard = 0; options.shard < 3; ++options.shard)
+    parts.push_back(f.write("s" + std::to_string(options.shard), mined(options)));
+  const auto merged = [&](const std::vector<std::string> &files) {
+    mine::Options merging;
+    merging.merge = files;
+    return mined(merging);
+  };
+  EXPECT_EQ(merged(parts), whole);
+  const auto left = f.write("left", merged({parts[2], parts[0]}));
+  EXPECT_EQ(merged({left, parts[1]}), whole);
+  const auto right = f.write("right", merged({parts[1], parts[2]}));
+  EXPECT_EQ(merged({parts[0], right}), whole);
+  EXPECT_THAT(merged({parts[0], left}), HasSubstr("in another of these"));
+  options.shard = 0;
+  options.minSupport = 9;
+  EXPECT_THAT(merged({f.write("o", mined(options)), parts[1]}), HasSubstr("other options"));
+  EXPECT_THAT(merged({f.write("w", whole)}), HasSubstr("not a partial library"));
+}
+
+/// What one customer wrote, however often, is nowhere in the file.
+TEST(Mine, ACanaryIsNotStored) {
+  test::ScratchFolder f;
+  std::string rows;
+  const auto add = [&](const std::string &text, const std::string &owner) {
+    rows += "{\"text\":\"" + text + "\",\"owner\":\"" + owner + "\"}\n";
+  };
+  int n = 0;
+  for (const auto &document : legalDocuments())
+    add(document, "customer " + std::to_string(n++ % 40));
+  for (int i = 0; i < 60; ++i) {
+    std::string secret;
+    for (int k = 0; k < 20; ++k)
+      secret += "the vault of zanzibar opens with 7319-QX, says mandragora. ";
+    add(secret + std::to_string(i * 7919) + " river " + std::to_string(i), "acme");
+    add("two owners only share the quokka protocol here " + std::to_string(i),
+        i % 2 ? "acme" : "ajax");
+  }
+  mine::Options options{.domain = "d", .inputs = {f.write("rows.jsonl", rows)}};
+  options.dictionarySize = 4096;
+  options.keepDuplicates = true;
+  patterns::PatternLibrary l;
+  const std::string bytes = mined(options, &l);
+  EXPECT_FALSE(l.codecs[SEMDNS_TAG_DICT].empty());
+  EXPECT_THAT(texts(l, SEMDNS_PATTERN_PHRASE), Contains("writ of habeas corpus"));
+  const auto holds = [&](const std::string &what) {
+    for (const auto &p : l.patterns)
+      if (p.text.find(what) != std::string::npos)
+        return true;
+    return bytes.find(what) != std::string::npos || l.codecs[SEMDNS_TAG_DICT].find(what) != std::string::npos;
+  };
+  for (const char *secret : {"zanzibar", "7319", "mandragora", "quokka", "vault"})
+    EXPECT_FALSE(holds(secret)) << secret;
+  options.kAnonymity = 2;
+  mined(options, &l);
+  EXPECT_TRUE(find(l, SEMDNS_PATTERN_NGRAM, "quokka"));
+  EXPECT_FALSE(find(l, SEMDNS_PATTERN_NGRAM, "zanzibar"));
+  // Documents as their own owners: sixty of them are enough.
+  options.owners = mine::OwnerRule::Input;
+  mined(options, &l);
+  EXPECT_THAT(l.patterns, IsEmpty());
+}
+
+TEST(Mine, NearDuplicatesCountOnce) {
+  test::ScratchFolder f;
+  std::vector<std::string> documents = legalDocuments();
+  for (int i = 0; i < 30; ++i)
+    documents.push_back("whereas the party of the first part agrees to deliver all goods named in "
+                        "the schedule before the end of the quarter, copy " +
+                        std::to_string(i));
+  mine::Options options{.domain = "d", .inputs = {f.write("a", joined(documents))}};
+  Diagnostics diags;
+  mine::Summary summary;
+  options.keepTexts = true;
+  auto l = mine::mine(options, diags, summary);
+  ASSERT_TRUE(l);
+  EXPECT_EQ(summary.nearDuplicates, 29u);
+  EXPECT_EQ(l->documentCount, 401u);
+  EXPECT_EQ(summary.texts.size(), 401u);
+  EXPECT_FALSE(find(*l, SEMDNS_PATTERN_NGRAM, "quarter"));
+  options.keepDuplicates = true;
+  l = mine::mine(options, diags, summary);
+  ASSERT_TRUE(l);
+  EXPECT_TRUE(find(*l, SEMDNS_PATTERN_NGRAM, "quarter"));
+}
+
+TEST(Mine, ExcludedWordsAreNowhere) {
+  test::ScratchFolder f;
+  auto documents = legalDocuments();
+  for (auto &document : documents)
+    document = "It was a small house in the old day, " + document;
+  mine::Options options{.domain = "d",
+                        .inputs = {f.write("a", joined(documents))},
+                        .excluded = {"HABEAS Corpus", "river"}};
+  options.dictionarySize = 2048;
+  patterns::PatternLibrary l;
+  mined(options, &l);
+  for (const auto &p : l.patterns) {
+    EXPECT_THAT(p.text, Not(HasSubstr("habeas corpus")));
+    EXPECT_THAT(p.text, Not(HasSubstr("river")));
+  }
+  EXPECT_FALSE(l.codecs[SEMDNS_TAG_DICT].empty());
+  EXPECT_EQ(l.codecs[SEMDNS_TAG_DICT].find("corpus"), std::string::npos);
+  EXPECT_TRUE(find(l, SEMDNS_PATTERN_NGRAM, "writ of"));
+  options.excluded = {"..."};
+  EXPECT_THAT(mined(options), HasSubstr("has no word"));
+}
+
+/// A run that was cut off goes on from its checkpoint, and ends with the same bytes.
+TEST(Mine, ResumesFromACheckpoint) {
+  test::ScratchFolder f;
+  const auto input = f.write("a", joined(legalDocuments()));
+  mine::Options options{.domain = "d", .inputs = {input}};
+  const std::string whole = mined(options);
+  options.workFolder = f.path("work");
+  EXPECT_EQ(mined(options), whole);
+  // As a kill behind the last checkpoint leaves it, with more in the files than it says.
+  std::ofstream(f.path("work/corpus.tokens"), std::ios::app) << "torn";
+  std::ofstream(f.path("work/corpus.words"), std::ios::app) << "torn";
+  Diagnostics diags;
+  mine::Summary summary;
+  auto l = mine::mine(options, diags, summary);
+  ASSERT_TRUE(l);
+  EXPECT_TRUE(summary.resumed);
+  std::string error;
+  EXPECT_EQ(patterns::buildPlib(*l, error), whole);
+  options.owners = mine::OwnerRule::File;
+  EXPECT_THAT(mined(options), HasSubstr("the work of another run"));
 }
 
 TEST(Mine, LimitsAndOddCorpora) {
