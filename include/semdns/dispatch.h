@@ -40,7 +40,8 @@ typedef struct semdns_dispatcher_options {
   uint32_t size;
   uint32_t max_tickets;   /* queries alive at once; 0 = 1024, at most 2^20 */
   uint32_t max_endpoints; /* 0 = 64, at most 1024 */
-  uint32_t max_blocks;    /* prompt blocks remembered, over all endpoints; 0 = 16384, at most 2^24 */
+  uint32_t max_blocks;    /* prompt blocks remembered, summed over the endpoints that hold them;
+                             0 = 16384, at most 2^24 */
   uint32_t max_scopes;    /* token bucket states; 0 = 1024, at most 2^20. Beyond: one shared bucket a
                              rule */
   uint32_t lanes;         /* 0 = 8, at most 32 */
@@ -78,10 +79,13 @@ typedef struct semdns_endpoint {
   uint32_t size;
   uint32_t weight;    /* 0 = 1, at most 1000 */
   uint32_t capacity;  /* requests at once; 0 = 64, at most 2^20 */
-  uint32_t reserved;
+  uint32_t blocks;    /* room of its KV cache, in blocks of the queries' size; 0 = not known, at most
+                         2^24 */
   const char *id;     /* opaque, unique, 1 to 63 bytes */
   const char *engine; /* name of an engine; none of the artifact's need have it */
   const char *region; /* may be null */
+  uint32_t speed;     /* tokens of work a second for each weight; 0 = 10000, 16 to 10^7 */
+  uint32_t reserved;
 } semdns_endpoint;
 
 /* Adds, or changes weight, capacity and region of one that is there (draining ends). MEMORY: full. */

@@ -59,11 +59,15 @@ struct Dispatcher {
       return false;
     }
     std::string config = "set attempt-timeout 1440m\nset stream-lease 1440m\n";
+    if (options.patience)
+      config += "set patience " + std::to_string(options.patience) + "ms\n";
     config += "zone . select=" + options.policy;
     config += options.weights.empty() ? "\n" : " weights=" + options.weights + "\n";
     for (uint32_t i = 0; i < options.endpoints; ++i)
       config += "endpoint e" + std::to_string(i) +
-                " engine=engine capacity=" + std::to_string(options.places) + "\n";
+                " engine=engine capacity=" + std::to_string(options.places) +
+                " blocks=" + std::to_string(options.blocks) +
+                (options.speed ? " speed=" + std::to_string(options.speed) : "") + "\n";
     const bool good =
         semdns_artifact_open_memory(bytes.data(), bytes.size(), nullptr, &artifact, &e) ==
             SEMDNS_OK &&

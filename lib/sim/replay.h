@@ -22,6 +22,8 @@ struct ReplayOptions {
   uint32_t endpoints = 16;  ///< 1 to 1024
   uint32_t blocks = 6000;   ///< KV cache of each, 1 to 2^20
   uint32_t places = 64;     ///< requests at once, queue included
+  uint64_t patience = 0;    ///< ms; 0: the dispatcher's default
+  uint32_t speed = 0;       ///< tokens/s that the dispatcher is told; 0: its default
   bool outputKnown = false; ///< the dispatcher is told how long each answer will be
   uint64_t seed = 1;
   uint64_t window = 600000000000; ///< ns over which balance is measured

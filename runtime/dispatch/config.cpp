@@ -166,6 +166,7 @@ struct Parser {
         {"cache-stale", &s.cacheStale, nullptr, 0, 0},
         {"cache-negative", &s.cacheNegative, nullptr, 0, 0},
         {"cache-quota", nullptr, &s.cacheQuota, 1, 100},
+        {"patience", &s.patience, nullptr, 0, 0},
         {"consecutive-errors", nullptr, &s.consecutiveErrors, 1, 1000},
         {"ejection-cap", nullptr, &s.ejectionCap, 1, 100},
         {"latency-factor", nullptr, &s.latencyFactor, 0, 1000},
@@ -324,7 +325,8 @@ struct Parser {
   }
 
   bool endpoint() {
-    static constexpr const char *kKeys[] = {"engine", "region", "weight", "capacity"};
+    static constexpr const char *kKeys[] = {"engine",   "region", "weight",
+                                            "capacity", "blocks", "speed"};
     Word id, word, key, value;
     if (!need(id, "an endpoint's id"))
       return false;
@@ -336,11 +338,9 @@ struct Parser {
       if (same(id, endpoints[i].id))
         return fail(id, "endpoint '%s' is there already", endpoints[i].id);
     EndpointLine &out = endpoints[config.endpointCount];
-    memset(&out, 0, sizeof out);
+    out = EndpointLine();
     memcpy(out.id, id.text, id.size);
-    out.region = kMaxRegions;
-    out.weight = 1;
-    out.capacity = 64;
+    out.traits.region = kMaxRegions;
     const semdns_engine_choice *named = nullptr;
     while (next(word)) {
       uint64_t n;
@@ -354,25 +354,33 @@ struct Parser {
         memset(out.engine, 0, sizeof out.engine);
         memcpy(out.engine, value.text, value.size);
       } else if (same(key, "region")) {
-        if (!region(value, out.region))
+        if (!region(value, out.traits.region))
           return false;
       } else if (same(key, "weight")) {
         if (!number(value, 1, 1000, n))
           return false;
-        out.weight = static_cast<uint32_t>(n);
+        out.traits.weight = static_cast<uint32_t>(n);
       } else if (same(key, "capacity")) {
         if (!number(value, 1, 1u << 20, n))
           return false;
-        out.capacity = static_cast<uint32_t>(n);
+        out.traits.capacity = static_cast<uint32_t>(n);
+      } else if (same(key, "blocks")) {
+        if (!number(value, 1, kMostBlocks, n))
+          return false;
+        out.traits.blocks = static_cast<uint32_t>(n);
+      } else if (same(key, "speed")) {
+        if (!number(value, kLeastSpeed, kMostSpeed, n))
+          return false;
+        out.traits.speed = static_cast<uint32_t>(n);
       } else {
-        return badKey(key, kKeys, 4);
+        return badKey(key, kKeys, sizeof kKeys / sizeof *kKeys);
       }
     }
     if (!named)
       return fail(word, "engine=NAME is missing");
-    if (out.region == kMaxRegions) {
+    if (out.traits.region == kMaxRegions) {
       const Word where = {named->region, strlen(named->region), id.column};
-      if (!region(where, out.region))
+      if (!region(where, out.traits.region))
         return false;
     }
     ++config.endpointCount;

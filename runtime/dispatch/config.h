@@ -40,7 +40,7 @@ uint32_t internRegion(Regions &regions, const char *name, size_t size);
 /// What an `endpoint` line says.
 struct EndpointLine {
   char id[SEMDNS_ID_MAX], engine[SEMDNS_ID_MAX];
-  uint32_t region, weight, capacity;
+  Traits traits;
 };
 
 struct Config {

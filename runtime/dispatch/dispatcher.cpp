@@ -30,6 +30,7 @@ struct Attempt {
   uint64_t started, expires;
   Flight flight;
   bool probe, hedge, retry;
+  uint32_t expected, produced; ///< tokens of output; produced 0: not reported
 };
 
 /// What policy says to one query, as far as it has been asked.
@@ -143,7 +144,6 @@ bool shapeOf(const semdns_dispatcher_options *options, Shape &out) {
                     take(options->max_policy_words, 1u << 20, out.policyWords);
   if (out.lanes > out.tickets)
     out.lanes = out.tickets;
-  out.blocks = (out.blocks + 3) & ~3u;
   return good && (!out.cache || semdns::cache::storeSize(out.cache));
 }
 
@@ -158,7 +158,7 @@ Layout layoutOf(const Shape &s) {
   l.endpoints = l.tickets + align64(size_t(s.tickets / s.lanes) * s.lanes * sizeof(Ticket));
   l.engines = l.endpoints + align64(s.endpoints * sizeof(Endpoint));
   l.blocks = l.engines + align64(kMaxEngines * sizeof(Engine));
-  l.buckets = l.blocks + size_t(s.blocks) * sizeof(BlockEntry);
+  l.buckets = l.blocks + prefixSize(s.blocks, s.endpoints);
   l.lines = l.buckets + align64((size_t(s.scopes) + kMaxBucketRules) * sizeof(BucketSlot));
   l.policies = l.lines + align64(s.endpoints * sizeof(EndpointLine));
   l.cache = l.policies + 2 * policyMemory(s.policyWords);
@@ -280,10 +280,10 @@ void endAttempt(semdns_dispatcher &d, Attempt &a, Verdict verdict, uint64_t late
               latency           ? latency
               : now > a.started ? now - a.started
                                 : 1,
-              now);
+              foreseen(e, a.work, a.expected, a.produced), now);
   else if (verdict == Verdict::Failure)
     onFailure(d.pool, a.slot, d.config.settings, a.probe, now);
-  giveBack(d.pool, a.slot, a.work, a.probe);
+  giveBack(d.pool, a.slot, a.work, a.probe, now);
 }
 
 void releaseAll(semdns_dispatcher &d, Ticket &t, uint64_t now) {
@@ -522,8 +522,18 @@ bool pickAt(semdns_dispatcher &d, Lane &lane, Ticket &t, uint32_t level, bool re
         continue; // somebody was faster
       Endpoint &e = d.pool.endpoints[choice.slot];
       Attempt &a = t.attempts[t.attemptCount++];
-      a = {choice.slot,     e.generation, number, work, now, now + settings.attemptTimeout,
-           Flight::Waiting, choice.probe, hedge,  retry};
+      a = {choice.slot,
+           e.generation,
+           number,
+           work,
+           now,
+           now + settings.attemptTimeout,
+           Flight::Waiting,
+           choice.probe,
+           hedge,
+           retry,
+           t.outputTokens,
+           0};
       if (t.deadline && a.expires > t.deadline)
         a.expires = t.deadline;
       const uint32_t state = stateAt(e, now);
@@ -535,7 +545,7 @@ bool pickAt(semdns_dispatcher &d, Lane &lane, Ticket &t, uint32_t level, bool re
       if (retry || hedge)
         add(engine.retries, 1u);
       if (t.blockCount)
-        markHeld(d.prefixes, t.blocks, t.blockCount, choice.slot, e.generation, now);
+        markHeld(d.prefixes, t.blocks, t.blockCount, choice.slot, e.generation, e.blocks);
       ++lane.stats.attempts;
       lane.stats.retries += retry;
       lane.stats.hedges += hedge;
@@ -1110,8 +1120,7 @@ semdns_status semdns_dispatcher_init(semdns_resolver *resolver,
   d->pool.endpoints = reinterpret_cast<Endpoint *>(bytes + layout.endpoints);
   d->pool.capacity = shape.endpoints;
   d->pool.engines = reinterpret_cast<Engine *>(bytes + layout.engines);
-  d->prefixes.entries = reinterpret_cast<BlockEntry *>(bytes + layout.blocks);
-  d->prefixes.capacity = shape.blocks;
+  initPrefixes(d->prefixes, bytes + layout.blocks, shape.blocks, shape.endpoints);
   d->buckets.slots = reinterpret_cast<BucketSlot *>(bytes + layout.buckets);
   d->buckets.capacity = shape.scopes;
   d->buckets.rules = kMaxBucketRules;
@@ -1123,8 +1132,6 @@ semdns_status semdns_dispatcher_init(semdns_resolver *resolver,
              shape.policyWords);
   setLimits(*d);
   pthread_mutex_init(&d->configuring, nullptr);
-  for (pthread_mutex_t &lock : d->prefixes.locks)
-    pthread_mutex_init(&lock, nullptr);
   for (uint32_t i = 0; i < d->laneCount; ++i) {
     Lane &lane = d->lanes[i];
     pthread_mutex_init(&lane.lock, nullptr);
@@ -1150,8 +1157,7 @@ void semdns_dispatcher_deinit(semdns_dispatcher *d) {
     pthread_mutex_destroy(&d->lanes[i].lock);
   for (uint32_t i = 0; i < d->pool.used; ++i)
     pthread_mutex_destroy(&d->pool.endpoints[i].lock);
-  for (pthread_mutex_t &lock : d->prefixes.locks)
-    pthread_mutex_destroy(&lock);
+  destroyPrefixes(d->prefixes);
   pthread_mutex_destroy(&d->configuring);
 }
 
@@ -1202,8 +1208,8 @@ semdns_status semdns_dispatcher_configure(semdns_dispatcher *d, const semdns_art
     }
     for (uint32_t l = 0; l < d->draft.endpointCount; ++l) {
       const EndpointLine &line = d->lines[l];
-      addEndpoint(pool, line.id, strlen(line.id), line.engine, strlen(line.engine), line.region,
-                  line.weight, line.capacity, true);
+      addEndpoint(pool, line.id, strlen(line.id), line.engine, strlen(line.engine), line.traits,
+                  true);
     }
   }
   ++(good ? d->lanes[0].stats.configurations : d->lanes[0].stats.bad_configurations);
@@ -1215,7 +1221,9 @@ semdns_status semdns_endpoint_add(semdns_dispatcher *d, const semdns_endpoint *e
                                   uint64_t now) {
   (void)now;
   if (!d || !endpoint || endpoint->size < sizeof *endpoint || !goodId(endpoint->id) ||
-      !goodId(endpoint->engine) || endpoint->weight > 1000 || endpoint->capacity > 1u << 20)
+      !goodId(endpoint->engine) || endpoint->weight > 1000 || endpoint->capacity > 1u << 20 ||
+      endpoint->blocks > kMostBlocks || endpoint->speed > kMostSpeed ||
+      (endpoint->speed && endpoint->speed < kLeastSpeed))
     return SEMDNS_ERROR_ARGUMENT;
   const char *region = endpoint->region ? endpoint->region : "";
   pthread_mutex_lock(&d->configuring); // a draft holds a copy of the regions
@@ -1225,8 +1233,11 @@ semdns_status semdns_endpoint_add(semdns_dispatcher *d, const semdns_endpoint *e
     const uint32_t number = internRegion(d->config.regions, region, strlen(region));
     if (number >= kMaxRegions ||
         addEndpoint(d->pool, endpoint->id, strlen(endpoint->id), endpoint->engine,
-                    strlen(endpoint->engine), number, endpoint->weight ? endpoint->weight : 1,
-                    endpoint->capacity ? endpoint->capacity : 64, false) == kNobody)
+                    strlen(endpoint->engine),
+                    {number, endpoint->weight ? endpoint->weight : 1,
+                     endpoint->capacity ? endpoint->capacity : 64, endpoint->blocks,
+                     endpoint->speed ? endpoint->speed : kDefaultSpeed},
+                    false) == kNobody)
       status = SEMDNS_ERROR_MEMORY;
   }
   pthread_mutex_unlock(&d->configuring);
@@ -1477,7 +1488,9 @@ semdns_status semdns_report(semdns_dispatcher *d, uint64_t attempt, semdns_event
   now = forward(lane, t, now);
   findRules(*d, t);
   passTime(*d, lane, t, now);
-  const Attempt &a = t.attempts[number - 1];
+  Attempt &a = t.attempts[number - 1];
+  if (measures && flies(a))
+    a.produced = measures->tokens;
   const Event what = event == SEMDNS_FIRST_BYTE      ? Event::FirstByte
                      : event == SEMDNS_REPORT_OK     ? Event::Ok
                      : event == SEMDNS_REPORT_CANCEL ? Event::GivenUp

@@ -43,26 +43,67 @@ void average(uint32_t &mean, uint32_t value) {
   store(mean, value >= old ? old + (value - old) / 8 : old - (old - value + 7) / 8);
 }
 
-/// Mean latency of the engine's other endpoints that are known; 0 if fewer than two are.
-uint64_t othersLatency(const Pool &pool, const Endpoint &self) {
+/// Mean pace of the engine's other endpoints that are known; 0 if fewer than two are.
+uint64_t othersPace(const Pool &pool, const Endpoint &self) {
   uint64_t sum = 0, count = 0;
   for (uint32_t i = pool.engines[self.engine].first; i != kNobody; i = pool.endpoints[i].next) {
-    const uint64_t latency = load(pool.endpoints[i].latency);
-    if (&pool.endpoints[i] != &self && latency &&
+    const uint64_t pace = load(pool.endpoints[i].pace);
+    if (&pool.endpoints[i] != &self && pace &&
         load(pool.endpoints[i].state) != SEMDNS_ENDPOINT_HELD) {
-      sum += latency;
+      sum += pace;
       ++count;
     }
   }
   return count >= 2 ? sum / count : 0;
 }
 
-bool tooSlow(const Pool &pool, const Endpoint &e, const Settings &settings, uint64_t latency) {
+/// Whether attempts of this latency would have been `latencyFactor` times faster with the others.
+bool tooSlow(const Pool &pool, const Endpoint &e, const Settings &settings, uint64_t pace,
+             uint64_t latency) {
   if (!settings.latencyFactor)
     return false;
-  const uint64_t others = othersLatency(pool, e);
+  const uint64_t others = othersPace(pool, e);
   // The margin keeps microseconds of difference between idle endpoints from counting.
-  return others && latency / settings.latencyFactor > others && latency - others > kSecond / 20;
+  return others && pace / settings.latencyFactor > others &&
+         latency - latency / pace * others > kSecond / 20;
+}
+
+uint32_t paceOf(uint64_t took, uint64_t foreseen) {
+  while (took >> 47) {
+    took >>= 1;
+    foreseen >>= 1;
+  }
+  const uint64_t pace = took * kOne / (foreseen ? foreseen : 1);
+  return pace >= UINT32_MAX ? UINT32_MAX : pace ? static_cast<uint32_t>(pace) : 1;
+}
+
+uint64_t averaged(uint64_t mean, uint64_t value) {
+  return value >= mean ? mean + (value - mean) / 8 : mean - (mean - value) / 8;
+}
+
+/// The window of recent work that `now` lies in begins where it does for everybody.
+void countWork(Endpoint &e, uint32_t work, uint64_t now) {
+  const auto window = static_cast<uint32_t>(now >> kRecentBits);
+  uint32_t seen = load(e.window);
+  if (static_cast<int32_t>(window - seen) > 0 &&
+      __atomic_compare_exchange_n(&e.window, &seen, window, false, __ATOMIC_RELAXED,
+                                  __ATOMIC_RELAXED)) {
+    store(e.workBefore, window - seen == 1 ? load(e.workNow) : 0);
+    store(e.workNow, uint32_t(0));
+  }
+  add(e.workNow, work);
+}
+
+void setTraits(Endpoint &e, const Traits &traits) {
+  e.region = traits.region;
+  e.weight = traits.weight;
+  e.capacity = traits.capacity;
+  e.blocks = traits.blocks;
+  e.speed = traits.speed;
+  e.inverse = (uint64_t(1) << 40) / (uint64_t(e.capacity) * e.weight);
+  const uint64_t speed = uint64_t(e.speed) * e.weight;
+  e.perToken = (uint64_t(1) << 40) / speed;
+  e.rate = speed + speed * ((1u << 30) - kSecond) / kSecond;
 }
 
 void unlink(Pool &pool, uint32_t slot) {
@@ -97,8 +138,7 @@ uint32_t findEndpoint(const Pool &pool, const char *id, size_t size) {
 }
 
 uint32_t addEndpoint(Pool &pool, const char *id, size_t idSize, const char *engine,
-                     size_t engineSize, uint32_t region, uint32_t weight, uint32_t capacity,
-                     bool configured) {
+                     size_t engineSize, const Traits &traits, bool configured) {
   const uint64_t engineHash = hashBytes(engine, engineSize);
   uint32_t number = findEngine(pool, engineHash);
   if (number == kNobody) {
@@ -124,10 +164,7 @@ uint32_t addEndpoint(Pool &pool, const char *id, size_t idSize, const char *engi
       if (load(e.state) == SEMDNS_ENDPOINT_HELD || load(e.state) == SEMDNS_ENDPOINT_PROBING)
         add(pool.engines[number].held, 1u);
     }
-    e.region = region;
-    e.weight = weight;
-    e.capacity = capacity;
-    e.inverse = (uint64_t(1) << 40) / (uint64_t(capacity) * weight);
+    setTraits(e, traits);
     e.configured = configured;
     return slot;
   }
@@ -144,16 +181,15 @@ uint32_t addEndpoint(Pool &pool, const char *id, size_t idSize, const char *engi
   memcpy(e.id, id, idSize);
   e.hash = hashBytes(id, idSize);
   e.engine = number;
-  e.region = region;
-  e.weight = weight;
-  e.capacity = capacity;
-  e.inverse = (uint64_t(1) << 40) / (uint64_t(capacity) * weight);
+  setTraits(e, traits);
   e.configured = configured;
   e.draining = false;
   e.state = SEMDNS_ENDPOINT_UP;
   e.inFlight = e.workInFlight = e.reported = e.atReport = e.kvUse = 0;
   e.success = kOne;
-  e.reportedAt = e.until = e.latency = e.seenAt = e.attempts = 0;
+  e.window = e.workNow = e.workBefore = e.pace = 0;
+  e.reportedAt = e.until = e.latency = e.seenAt = e.attempts = e.headSince = 0;
+  e.took = e.foreseen = 0;
   e.failures = e.samples = e.holdLevel = 0;
   ++e.generation;
   uint32_t *link = &pool.engines[number].first;
@@ -179,6 +215,33 @@ void freeEndpoint(Pool &pool, uint32_t slot) {
     leavePool(pool, e);
   unlink(pool, slot);
   ++e.generation;
+}
+
+uint64_t secondsFor(const Endpoint &e, uint64_t tokens) {
+  constexpr uint64_t kMost = (uint64_t(1) << 28) - 1; // so that nothing overflows at any speed
+  return (tokens < kMost ? tokens : kMost) * e.perToken >> 24;
+}
+
+uint64_t workAhead(const Endpoint &e, uint64_t now) {
+  const uint64_t work = load(e.workInFlight);
+  const uint32_t requests = load(e.inFlight);
+  const uint64_t since = load(e.headSince);
+  if (!requests || now <= since)
+    return work;
+  // Not more than one request of mean size, whose end we would have heard of.
+  const uint64_t most = requests == 1 ? work : work >> (32 - __builtin_clz(requests - 1));
+  const uint64_t time = now - since < 600 * kSecond ? now - since : 600 * kSecond;
+  const uint64_t done = (time >> 10) * e.rate >> 20;
+  return work - (done < most ? done : most);
+}
+
+uint64_t recentWork(const Endpoint &e, uint64_t now) {
+  const auto window = static_cast<uint32_t>(now >> kRecentBits);
+  const uint32_t seen = load(e.window);
+  const uint64_t left = 65536 - (now >> (kRecentBits - 16) & 0xffff); // Q16 of the window before
+  if (window == seen)
+    return load(e.workNow) + (load(e.workBefore) * left >> 16);
+  return window - seen == 1 ? load(e.workNow) * left >> 16 : 0;
 }
 
 uint32_t stateAt(const Endpoint &e, uint64_t now) {
@@ -226,16 +289,25 @@ bool reserve(Pool &pool, uint32_t slot, const Settings &settings, uint32_t work,
     }
     add(pool.counts.probes, uint64_t(1));
   }
+  if (!inFlight)
+    store(e.headSince, now);
   add(e.workInFlight, work);
+  countWork(e, work, now);
   add(e.attempts, uint64_t(1));
-  add(pool.engines[e.engine].active, 1u);
+  Engine &engine = pool.engines[e.engine];
+  add(engine.active, 1u);
+  const uint32_t mean = load(engine.work);
+  store(engine.work, !mean          ? work
+                     : work >= mean ? mean + (work - mean) / 16
+                                    : mean - (mean - work) / 16);
   return true;
 }
 
-void giveBack(Pool &pool, uint32_t slot, uint32_t work, bool wasProbe) {
+void giveBack(Pool &pool, uint32_t slot, uint32_t work, bool wasProbe, uint64_t now) {
   Endpoint &e = pool.endpoints[slot];
   sub(e.inFlight, 1u);
   sub(e.workInFlight, work);
+  store(e.headSince, now);
   sub(pool.engines[e.engine].active, 1u);
   if (!wasProbe)
     return;
@@ -246,7 +318,7 @@ void giveBack(Pool &pool, uint32_t slot, uint32_t work, bool wasProbe) {
 }
 
 void onSuccess(Pool &pool, uint32_t slot, const Settings &settings, bool wasProbe, uint64_t latency,
-               uint64_t now) {
+               uint64_t foreseen, uint64_t now) {
   Endpoint &e = pool.endpoints[slot];
   pthread_mutex_lock(&e.lock);
   settle(e, now);
@@ -255,10 +327,13 @@ void onSuccess(Pool &pool, uint32_t slot, const Settings &settings, bool wasProb
   store(e.seenAt, now);
   const uint64_t old = load(e.latency);
   if (wasProbe && load(e.state) == SEMDNS_ENDPOINT_PROBING) {
-    if (tooSlow(pool, e, settings, latency)) {
+    if (tooSlow(pool, e, settings, paceOf(latency, foreseen), latency)) {
       hold(pool, e, settings, true, now);
     } else {
       store(e.latency, latency); // what it was like before says nothing now
+      e.took = latency;
+      e.foreseen = foreseen;
+      store(e.pace, paceOf(latency, foreseen));
       e.samples = 1;
       store(e.until, now + settings.slowStart);
       store(e.state, uint32_t(SEMDNS_ENDPOINT_RAMPING));
@@ -268,16 +343,17 @@ void onSuccess(Pool &pool, uint32_t slot, const Settings &settings, bool wasProb
     pthread_mutex_unlock(&e.lock);
     return;
   }
-  store(e.latency, !old             ? latency
-                   : latency >= old ? old + (latency - old) / 8
-                                    : old - (old - latency) / 8);
+  store(e.latency, old ? averaged(old, latency) : latency);
+  e.took = old ? averaged(e.took, latency) : latency;
+  e.foreseen = old ? averaged(e.foreseen, foreseen) : foreseen;
+  store(e.pace, paceOf(e.took, e.foreseen));
   if (e.samples < 1000)
     ++e.samples;
   const Engine &engine = pool.engines[e.engine];
   const uint32_t state = load(e.state);
   if ((state == SEMDNS_ENDPOINT_UP || state == SEMDNS_ENDPOINT_RAMPING) && e.samples >= 8 &&
       load(engine.held) < allowedHeld(engine, settings) &&
-      tooSlow(pool, e, settings, load(e.latency)))
+      tooSlow(pool, e, settings, load(e.pace), load(e.latency)))
     hold(pool, e, settings, false, now);
   pthread_mutex_unlock(&e.lock);
 }

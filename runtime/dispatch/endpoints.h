@@ -17,14 +17,19 @@ constexpr uint32_t kMaxEndpoints = 1024;
 constexpr uint32_t kMaxRegions = 32;
 constexpr uint32_t kNobody = 0xffffffffu;
 constexpr uint64_t kSecond = 1000000000u;
-constexpr uint32_t kOne = 65536; ///< 1 in Q16
+constexpr uint32_t kOne = 65536;                                                   ///< 1 in Q16
+constexpr uint32_t kLeastSpeed = 16, kMostSpeed = 10000000, kDefaultSpeed = 10000; ///< tokens/s
+constexpr uint32_t kMostBlocks = 1u << 24;
+/// Recent work is counted over this time: 2^38 ns, four and a half minutes.
+constexpr uint32_t kRecentBits = 38;
 
 /// What configuration says about health (docs/dispatch.md, "Configuration", has words and units).
 struct Settings {
   uint64_t holdBase = kSecond, holdMax = 300 * kSecond;
   uint64_t slowStart = 30 * kSecond;
   uint64_t attemptTimeout = 10 * kSecond, streamLease = 60 * kSecond, ticketLease = 300 * kSecond;
-  uint64_t hedgeAfter = 0; ///< 0: never
+  uint64_t hedgeAfter = 0;             ///< 0: never
+  uint64_t patience = 4 * kSecond / 5; ///< a wait of this length for held blocks costs little
   uint32_t consecutiveErrors = 5;
   uint32_t ejectionCap = 50;  ///< percent of an engine's endpoints
   uint32_t latencyFactor = 4; ///< times the mean of the engine's others; 0: off
@@ -47,6 +52,14 @@ struct Engine {
   uint32_t active;  ///< atomic: attempts in flight
   uint32_t retries; ///< atomic: of them second and third ones
   uint32_t turn;    ///< atomic: round robin
+  uint32_t work;    ///< atomic: decayed mean of an attempt's tokens of work
+};
+
+/// What is said of an endpoint besides its name.
+struct Traits {
+  uint32_t region = 0, weight = 1, capacity = 64;
+  uint32_t blocks = 0;            ///< room of its KV cache; 0: not known
+  uint32_t speed = kDefaultSpeed; ///< tokens of work a second, for each weight
 };
 
 struct Endpoint {
@@ -54,7 +67,12 @@ struct Endpoint {
   char id[SEMDNS_ID_MAX];
   uint64_t hash; ///< of id
   uint32_t engine, region, weight, capacity;
-  uint64_t inverse; ///< 2^40 / (capacity * weight): selection divides by it for every candidate
+  uint32_t blocks; ///< room of its KV cache; 0: not known
+  uint32_t speed;  ///< tokens of work a second and weight
+  // What selection would divide by for every candidate.
+  uint64_t inverse;  ///< 2^40 / (capacity * weight)
+  uint64_t perToken; ///< seconds, 40 fractional bits
+  uint64_t rate;     ///< tokens in 2^30 ns
   uint32_t next;
   uint32_t generation; ///< of the slot: odd while in use
   bool configured;     ///< came by configuration, so that the next one may drop it
@@ -62,13 +80,18 @@ struct Endpoint {
   // Atomic.
   uint32_t state; ///< semdns_endpoint_state without DRAINING
   uint32_t inFlight;
-  uint32_t workInFlight; ///< tokens
-  uint32_t reported;     ///< running and waiting, by the last load report
-  uint32_t atReport;     ///< inFlight then
-  uint32_t kvUse;        ///< Q16
-  uint32_t success;      ///< Q16, decayed
+  uint32_t workInFlight;        ///< tokens
+  uint32_t window;              ///< number of the time window that workNow is about
+  uint32_t workNow, workBefore; ///< tokens begun in this window and the one before it
+  uint32_t pace;     ///< Q16: how long attempts took over what was foreseen; 0: not known
+  uint32_t reported; ///< running and waiting, by the last load report
+  uint32_t atReport; ///< inFlight then
+  uint32_t kvUse;    ///< Q16
+  uint32_t success;  ///< Q16, decayed
   uint64_t reportedAt, until, latency, seenAt, attempts;
+  uint64_t headSince; ///< since when it has been at work on what it does now
   // Under `lock`.
+  uint64_t took, foreseen; ///< decayed sums of which pace is the ratio
   pthread_mutex_t lock;
   uint32_t failures, samples, holdLevel;
 };
@@ -95,10 +118,17 @@ uint32_t findEndpoint(const Pool &pool, const char *id, size_t size);
 /// Takes a slot, or changes the one that has this id; kNobody when full. `region` is a number of
 /// the registry's. Nobody else may look.
 uint32_t addEndpoint(Pool &pool, const char *id, size_t idSize, const char *engine,
-                     size_t engineSize, uint32_t region, uint32_t weight, uint32_t capacity,
-                     bool configured);
+                     size_t engineSize, const Traits &traits, bool configured);
 void drainEndpoint(Pool &pool, uint32_t slot);
 void freeEndpoint(Pool &pool, uint32_t slot);
+
+/// Seconds, Q16, that the endpoint needs for this many tokens of work.
+uint64_t secondsFor(const Endpoint &e, uint64_t tokens);
+/// Tokens of work in front of a new request: what we have begun there and not ended, less what it
+/// should have done since it turned to the first of it.
+uint64_t workAhead(const Endpoint &e, uint64_t now);
+/// Tokens of work begun there over the last 2^kRecentBits ns.
+uint64_t recentWork(const Endpoint &e, uint64_t now);
 
 /// The state as of `now`: RAMPING ends by itself.
 uint32_t stateAt(const Endpoint &e, uint64_t now);
@@ -113,10 +143,11 @@ bool inPanic(const Engine &engine, const Settings &settings);
 bool reserve(Pool &pool, uint32_t slot, const Settings &settings, uint32_t work, bool asProbe,
              uint64_t now);
 /// Gives the room back. `released` probes fall back to HELD, due at once.
-void giveBack(Pool &pool, uint32_t slot, uint32_t work, bool wasProbe);
+void giveBack(Pool &pool, uint32_t slot, uint32_t work, bool wasProbe, uint64_t now);
 
+/// `latency` and what was `foreseen` for it in ns, both at least 1.
 void onSuccess(Pool &pool, uint32_t slot, const Settings &settings, bool wasProbe, uint64_t latency,
-               uint64_t now);
+               uint64_t foreseen, uint64_t now);
 void onFailure(Pool &pool, uint32_t slot, const Settings &settings, bool wasProbe, uint64_t now);
 
 } // namespace semdns::dispatch

@@ -1,37 +1,41 @@
 /// \file Which endpoint has which prompt block in its KV cache, as far as our own attempts tell: a
-/// fixed table of blocks, each with its last few holders. A guess that only costs time when wrong.
+/// model of each endpoint's cache, which drops the longest unused block once it holds as many as
+/// the endpoint has room for. A guess that only costs time when wrong.
+///
+/// Sixteen shards by block, each with a lock of its own. In a shard stand the blocks, each with a
+/// bit for every endpoint, so that counting looks at a block once for all endpoints, and the
+/// holdings (block, endpoint) in order of use. The room of an endpoint is divided among the shards.
 #pragma once
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdint.h>
 
 namespace semdns::dispatch {
 
-constexpr uint32_t kHolders = 9;
+constexpr uint32_t kPrefixShards = 16;
 
-/// One cache line.
-struct BlockEntry {
-  uint64_t block;                ///< 0: free
-  uint32_t usedAt;               ///< ms, wraps
-  uint16_t holder[kHolders];     ///< endpoint slot + 1; 0: none. Latest first
-  uint16_t generation[kHolders]; ///< low bits of the endpoint's
-  uint8_t spare[16];
-};
-static_assert(sizeof(BlockEntry) == 64);
+struct PrefixShard;
 
 struct PrefixTable {
-  BlockEntry *entries;
-  uint32_t capacity; ///< multiple of 4 (sets of four)
-  pthread_mutex_t locks[16];
+  PrefixShard *shards;  ///< [kPrefixShards]
+  uint32_t *generation; ///< [slots] of the endpoint that the holdings are about
+  uint32_t slots;
 };
 
-/// Adds to held[slot] how many of blocks[0, count) each endpoint holds from the start on without a
-/// gap. `generation(slot)` & 0xffff must match. `held` has `slots` zeros.
-void countHeld(PrefixTable &table, const uint64_t *blocks, uint32_t count,
+/// Bytes that a table of `holdings` (block, endpoint) pairs over `slots` endpoints needs.
+size_t prefixSize(uint32_t holdings, uint32_t slots);
+/// `memory` is zeroed and 64-byte aligned.
+void initPrefixes(PrefixTable &table, void *memory, uint32_t holdings, uint32_t slots);
+void destroyPrefixes(PrefixTable &table);
+
+/// Sets held[slot] to how many of blocks[0, count) each endpoint holds from the start on without a
+/// gap. `generations`, `generationStride` bytes apart, must match. `held` has `slots` zeros.
+void countHeld(const PrefixTable &table, const uint64_t *blocks, uint32_t count,
                const uint32_t *generations, uint32_t generationStride, uint32_t slots,
                uint16_t *held);
-/// The endpoint is about to hold these blocks.
+/// The endpoint is about to use these blocks. `room`: blocks that it can hold; 0: not known.
 void markHeld(PrefixTable &table, const uint64_t *blocks, uint32_t count, uint32_t slot,
-              uint32_t generation, uint64_t now);
+              uint32_t generation, uint32_t room);
 
 } // namespace semdns::dispatch

@@ -8,10 +8,12 @@ namespace {
 constexpr uint32_t kWorst = 4 * kOne;
 constexpr uint64_t kReportLife = 10 * kSecond; ///< a load report older than this is not believed
 constexpr uint64_t kHistoryHalf =
-    30 * kSecond; ///< what is learnt loses half of its weight in this time
-constexpr uint32_t kTokensPerPlaceBits =
-    10;                            ///< 1024 tokens of work a place of an endpoint's capacity
-constexpr uint32_t kFarAway = 100; ///< ms that count as 1
+    30 * kSecond;                   ///< what is learnt loses half of its weight in this time
+constexpr uint32_t kOutputWork = 5; ///< an output token is as much work as 5 of the prompt
+constexpr uint32_t kFarAway = 100;  ///< ms that count as 1
+constexpr uint32_t kMostWait =
+    65535u * 4096;                         ///< Q16 seconds: an hour. Beyond it all are equally bad
+constexpr uint32_t kImpatience = 4 * kOne; ///< what waiting for longer than patience adds
 
 uint32_t ratio(uint64_t part, uint64_t whole) {
   const uint64_t q16 = part * kOne / (whole ? whole : 1);
@@ -20,8 +22,7 @@ uint32_t ratio(uint64_t part, uint64_t whole) {
 
 /// Requests at the endpoint: the greater of what we know ourselves and what it last said, moved by
 /// what we have begun and ended since.
-uint32_t loadOf(const Endpoint &e, uint64_t now) {
-  const uint32_t own = load(e.inFlight);
+uint32_t loadOf(const Endpoint &e, uint32_t own, uint64_t now) {
   const uint64_t at = load(e.reportedAt);
   if (!at || now - at > kReportLife)
     return own;
@@ -29,40 +30,41 @@ uint32_t loadOf(const Endpoint &e, uint64_t now) {
   return moved > int64_t(own) ? static_cast<uint32_t>(moved) : own;
 }
 
-/// `part` over what the endpoint may do now, which is `scale` per place and weight: a
-/// multiplication, but for the few that ramp up.
-uint32_t ofCapacity(const Endpoint &e, const Settings &settings, uint64_t part, uint32_t scaleBits,
-                    uint64_t now) {
+/// Requests over what the endpoint may have at once now: a multiplication, but for the few that
+/// ramp up.
+uint32_t ofPlaces(const Endpoint &e, const Settings &settings, uint32_t requests, uint64_t now) {
   if (load(e.state) == SEMDNS_ENDPOINT_RAMPING)
-    return ratio(part, (uint64_t(capacityAt(e, settings, now)) * e.weight) << scaleBits);
-  const uint64_t few = part < uint64_t(1) << 32 ? part : (uint64_t(1) << 32) - 1;
-  const uint64_t q16 =
-      scaleBits ? few * (e.inverse >> scaleBits) >> 24 : (few & 0x3fffff) * e.inverse >> 24;
+    return ratio(requests, uint64_t(capacityAt(e, settings, now)) * e.weight);
+  const uint64_t q16 = (requests & 0x3fffff) * e.inverse >> 24;
   return q16 < kWorst ? static_cast<uint32_t>(q16) : kWorst;
 }
 
-uint32_t utilisation(const Endpoint &e, const Settings &settings, uint64_t now) {
-  const uint32_t places = ofCapacity(e, settings, loadOf(e, now), 0, now);
+/// Places taken, or KV memory if that is scarcer.
+uint32_t occupation(const Endpoint &e, const Settings &settings, uint32_t requests, uint64_t now) {
+  const uint32_t places = ofPlaces(e, settings, requests, now);
   const uint64_t at = load(e.reportedAt);
   const uint32_t kv = at && now - at <= kReportLife ? load(e.kvUse) / e.weight : 0;
   return places > kv ? places : kv;
 }
 
-/// Latencies against the engine's fastest without a division each.
+/// Share of the last minutes that it has been given work for; may exceed 1.
+uint64_t busyShare(const Endpoint &e, uint64_t now) {
+  constexpr uint64_t kWindow = (uint64_t(1) << (kRecentBits + 16)) / kSecond; // seconds in Q16
+  return secondsFor(e, recentWork(e, now)) * (kOne * uint64_t(kOne) / kWindow) >> 16;
+}
+
+/// Paces against the engine's best without a division each. Up to twice the best counts as equal:
+/// queues and answers of unforeseen length make that much difference between equal endpoints.
 struct Slowness {
-  uint64_t fastest = 0, inverse = 0;
-  uint32_t shift = 0;
-  explicit Slowness(uint64_t best) : fastest(best) {
-    while (best >> shift >= uint64_t(1) << 31)
-      ++shift;
-    inverse = best ? (uint64_t(1) << 47) / (best >> shift) : 0;
-  }
-  /// (latency - fastest) / fastest in Q16, at most 2.
-  uint32_t of(uint64_t latency) const {
-    if (!fastest || latency <= fastest)
+  uint64_t best = 0, inverse = 0;
+  explicit Slowness(uint32_t bestPace)
+      : best(bestPace), inverse(bestPace ? (uint64_t(1) << 47) / bestPace : 0) {}
+  /// (pace - twice the best) / best in Q16, at most 2.
+  uint32_t of(uint32_t pace) const {
+    if (!best || pace <= 2 * best)
       return 0;
-    const uint64_t more = latency - fastest;
-    return more >= 2 * fastest ? 2 * kOne : static_cast<uint32_t>((more >> shift) * inverse >> 31);
+    const uint64_t more = pace - 2 * best;
+    return more >= 2 * best ? 2 * kOne : static_cast<uint32_t>(more * inverse >> 31);
   }
 };
 
@@ -71,7 +73,7 @@ uint32_t history(const Endpoint &e, const Slowness &slowness, uint64_t now) {
   const uint64_t seen = load(e.seenAt);
   if (!seen)
     return 0;
-  uint64_t sum = slowness.of(load(e.latency)) + uint64_t(kOne - load(e.success)) * 4;
+  uint64_t sum = slowness.of(load(e.pace)) + uint64_t(kOne - load(e.success)) * 4;
   if (now > seen && now - seen >= kHistoryHalf) {
     const uint64_t halvings = (now - seen) / kHistoryHalf;
     sum = halvings < 32 ? sum >> halvings : 0;
@@ -79,15 +81,19 @@ uint32_t history(const Endpoint &e, const Slowness &slowness, uint64_t now) {
   return sum < kWorst ? static_cast<uint32_t>(sum) : kWorst;
 }
 
-uint64_t fastestOf(const Pool &pool, uint32_t engine) {
-  uint64_t best = 0;
-  for (uint32_t i = pool.engines[engine].first; i != kNobody; i = pool.endpoints[i].next) {
-    const uint64_t latency = load(pool.endpoints[i].latency);
-    if (latency && (!best || latency < best))
-      best = latency;
+/// What the score must know of an engine's endpoints as a whole.
+struct Field {
+  uint32_t bestPace = 0, count = 0;
+  uint64_t busy = 0; ///< sum of their shares
+  void add(const Endpoint &e, uint64_t now) {
+    const uint32_t pace = load(e.pace);
+    if (pace && (!bestPace || pace < bestPace))
+      bestPace = pace;
+    busy += busyShare(e, now);
+    ++count;
   }
-  return best;
-}
+  uint64_t meanBusy() const { return count ? busy / count : 0; }
+};
 
 uint64_t rendezvous(uint64_t key, const Endpoint &e) { return mix(key ^ e.hash); }
 
@@ -113,27 +119,42 @@ struct Scorer {
   const Distances &distances;
   const Request &request;
   Slowness slowness;
+  uint64_t meanBusy;
   uint64_t inverseBlocks;
   uint32_t home;
+  uint32_t meanWork;
+  uint64_t patience; ///< seconds in Q16
 
   Scorer(const Pool &p, uint32_t engine, const Settings &s, const Rules &r, const Distances &d,
-         const Request &q, uint64_t fastest)
-      : pool(p), settings(s), rules(r), distances(d), request(q), slowness(fastest),
+         const Request &q, const Field &field)
+      : pool(p), settings(s), rules(r), distances(d), request(q), slowness(field.bestPace),
+        meanBusy(field.meanBusy()),
         inverseBlocks(q.held ? ((uint64_t(1) << 32) + q.blockCount - 1) / q.blockCount : 0),
-        home(q.session && !q.held ? homeOf(p, engine, q.session) : kNobody) {}
+        home(q.session && !q.held ? homeOf(p, engine, q.session) : kNobody),
+        meanWork(load(p.engines[engine].work)), patience(s.patience * kOne / kSecond) {}
 
   Terms operator()(uint32_t slot) const {
     const Endpoint &e = pool.endpoints[slot];
-    // Share of the prompt that it has not worked through yet.
-    const uint32_t fresh =
-        request.held ? kOne - static_cast<uint32_t>(request.held[slot] * inverseBlocks >> 16)
-                     : kOne;
-    const uint64_t work =
-        (uint64_t(request.tokens) * fresh >> 16) + request.outputTokens + load(e.workInFlight);
+    const uint32_t own = load(e.inFlight), requests = loadOf(e, own, request.now);
     Terms out;
-    out.term[0] = utilisation(e, settings, request.now);
-    out.term[1] = ofCapacity(e, settings, work, kTokensPerPlaceBits, request.now);
-    out.term[2] = request.held ? fresh : home != kNobody && home != slot ? kOne : 0;
+    const uint64_t busy = busyShare(e, request.now);
+    out.term[0] = occupation(e, settings, requests, request.now) +
+                  static_cast<uint32_t>(busy <= meanBusy            ? 0
+                                        : busy - meanBusy >= kWorst ? kWorst
+                                                                    : busy - meanBusy);
+    // Requests of others are as much work as the engine's usually are.
+    const uint64_t ahead = workAhead(e, request.now) + uint64_t(requests - own) * meanWork;
+    const uint64_t wait = secondsFor(e, ahead);
+    out.term[1] = static_cast<uint32_t>(wait < kMostWait ? wait : kMostWait) +
+                  (wait > patience ? kImpatience : 0);
+    if (request.held) {
+      // Share of the prompt that it has not worked through yet.
+      const uint32_t fresh = kOne - static_cast<uint32_t>(request.held[slot] * inverseBlocks >> 16);
+      const uint64_t work = secondsFor(e, uint64_t(request.tokens) * fresh >> 16);
+      out.term[2] = work < UINT32_MAX ? static_cast<uint32_t>(work) : UINT32_MAX;
+    } else {
+      out.term[2] = home != kNobody && home != slot ? kOne : 0;
+    }
     out.term[3] =
         request.region < kMaxRegions ? ratio(distances[request.region][e.region], kFarAway) : 0;
     out.term[4] = history(e, slowness, request.now);
@@ -174,14 +195,24 @@ uint32_t workOf(uint32_t slot, const Request &request) {
                              ? uint64_t(request.tokens) *
                                    (request.blockCount - request.held[slot]) / request.blockCount
                              : request.tokens;
-  const uint64_t work = fresh + request.outputTokens;
+  const uint64_t work = fresh + uint64_t(request.outputTokens) * kOutputWork;
   return work < UINT32_MAX / 4096 ? static_cast<uint32_t>(work) : UINT32_MAX / 4096;
+}
+
+uint64_t foreseen(const Endpoint &e, uint32_t work, uint32_t expected, uint32_t produced) {
+  int64_t tokens = work;
+  if (produced)
+    tokens += (int64_t(produced) - int64_t(expected)) * kOutputWork;
+  return tokens > 0 ? (secondsFor(e, static_cast<uint64_t>(tokens)) * kSecond >> 16) + 1 : 1;
 }
 
 Terms termsOf(const Pool &pool, uint32_t slot, const Settings &settings, const Rules &rules,
               const Distances &distances, const Request &request) {
   const uint32_t engine = pool.endpoints[slot].engine;
-  return Scorer(pool, engine, settings, rules, distances, request, fastestOf(pool, engine))(slot);
+  Field field;
+  for (uint32_t i = pool.engines[engine].first; i != kNobody; i = pool.endpoints[i].next)
+    field.add(pool.endpoints[i], request.now);
+  return Scorer(pool, engine, settings, rules, distances, request, field)(slot);
 }
 
 Choice choose(Pool &pool, uint32_t engine, const Settings &settings, const Rules &rules,
@@ -190,7 +221,7 @@ Choice choose(Pool &pool, uint32_t engine, const Settings &settings, const Rules
   // One pass tells who stands; the methods then walk over those alone.
   uint16_t stands[kMaxEndpoints];
   uint32_t standing = 0;
-  uint64_t fastest = 0;
+  Field field;
   for (uint32_t i = pool.engines[engine].first; i != kNobody; i = pool.endpoints[i].next) {
     bool probe;
     const uint32_t why = excluded(pool.endpoints[i], i, settings, request, probe);
@@ -207,9 +238,8 @@ Choice choose(Pool &pool, uint32_t engine, const Settings &settings, const Rules
     }
     if (why == SEMDNS_STANDS)
       stands[standing++] = static_cast<uint16_t>(i);
-    const uint64_t latency = load(pool.endpoints[i].latency);
-    if (latency && (!fastest || latency < fastest))
-      fastest = latency;
+    if (rules.method == Method::Score)
+      field.add(pool.endpoints[i], request.now);
   }
   if (!standing)
     return out;
@@ -222,7 +252,7 @@ Choice choose(Pool &pool, uint32_t engine, const Settings &settings, const Rules
     wanted[1] = static_cast<uint32_t>((request.random >> 32) % (standing > 1 ? standing - 1 : 1));
     wanted[1] += standing > 1 && wanted[1] >= wanted[0];
   }
-  const Scorer scorer(pool, engine, settings, rules, distances, request, fastest);
+  const Scorer scorer(pool, engine, settings, rules, distances, request, field);
   uint64_t best = 0, bestTie = 0;
   for (uint32_t place = 0; place < standing; ++place) {
     const uint32_t i = stands[place];
@@ -235,7 +265,9 @@ Choice choose(Pool &pool, uint32_t engine, const Settings &settings, const Rules
       break;
     case Method::LeastLoaded:
     case Method::TwoChoices:
-      value = utilisation(pool.endpoints[i], settings, request.now);
+      value = occupation(pool.endpoints[i], settings,
+                         loadOf(pool.endpoints[i], load(pool.endpoints[i].inFlight), request.now),
+                         request.now);
       break;
     case Method::RoundRobin:
       break;

@@ -9,7 +9,7 @@ namespace semdns::dispatch {
 enum class Method : uint8_t { Score, LeastLoaded, TwoChoices, RoundRobin, Hash };
 
 constexpr uint32_t kTerms = 5; ///< utilisation, complexity, affinity, geography, history
-constexpr uint32_t kDefaultWeights[kTerms] = {4, 1, 2, 1, 2};
+constexpr uint32_t kDefaultWeights[kTerms] = {4, 1, 4, 1, 2};
 
 /// What selection must know of a query.
 struct Request {
@@ -31,11 +31,11 @@ struct Request {
 struct Rules {
   Method method = Method::Score;
   bool cheapest = false; ///< engines by cost instead of in the spec's order
-  uint32_t weights[kTerms] = {4, 1, 2, 1, 2};
+  uint32_t weights[kTerms] = {4, 1, 4, 1, 2};
 };
 
 struct Terms {
-  uint32_t term[kTerms]; ///< Q16, 0 is best, at most 4
+  uint32_t term[kTerms]; ///< Q16, 0 is best
   uint64_t score;
 };
 
@@ -46,8 +46,12 @@ using Distances = uint16_t[kMaxRegions][kMaxRegions];
 /// due.
 uint32_t excluded(const Endpoint &e, uint32_t slot, const Settings &settings,
                   const Request &request, bool &probe);
-/// Tokens that the endpoint must work through: what it has no blocks of, and the output.
+/// Work of the request at the endpoint in tokens: those of the prompt that it has no blocks of, and
+/// five for each expected one of the output.
 uint32_t workOf(uint32_t slot, const Request &request);
+/// ns that an attempt of this work should take without a queue, corrected by the tokens that it has
+/// produced (0: not known) in place of the expected ones. At least 1.
+uint64_t foreseen(const Endpoint &e, uint32_t work, uint32_t expected, uint32_t produced);
 Terms termsOf(const Pool &pool, uint32_t slot, const Settings &settings, const Rules &rules,
               const Distances &distances, const Request &request);
 

@@ -80,6 +80,13 @@ int main(int argc, char **argv) {
   app.add_option("--ms-per-output-token", msPerToken, "Milliseconds for an output token")
       ->check(CLI::Range(0.0, kMostMs))
       ->capture_default_str();
+  app.add_option("--patience", options.patience,
+                 "Milliseconds that the score waits gladly for held blocks; 0: its default")
+      ->check(CLI::Range(0u, 86400000u))
+      ->capture_default_str();
+  app.add_option("--speed", options.speed,
+                 "Tokens a second that the dispatcher takes an endpoint for; 0: its default")
+      ->capture_default_str();
   app.add_flag("--output-known", options.outputKnown,
                "Tell the dispatcher how long each answer will be (it is not told)");
   app.add_option("--seed", options.seed, "Of lots drawn by the dispatcher")->capture_default_str();

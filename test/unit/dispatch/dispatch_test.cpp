@@ -18,6 +18,7 @@
 #include <cstring>
 #include <memory>
 #include <random>
+#include <set>
 #include <thread>
 
 using namespace semdns;
@@ -106,27 +107,86 @@ TEST(Policy, PatternsBeyondTheMemoryAreRefused) {
   EXPECT_FALSE(addPattern(policy, 2, words + 1, 1));
 }
 
+struct Prefixes {
+  std::unique_ptr<void, void (*)(void *)> memory;
+  PrefixTable table = {};
+  Prefixes(uint32_t holdings, uint32_t slots) : memory(nullptr, std::free) {
+    const size_t size = prefixSize(holdings, slots);
+    memory.reset(std::aligned_alloc(64, size));
+    std::memset(memory.get(), 0, size);
+    initPrefixes(table, memory.get(), holdings, slots);
+  }
+  ~Prefixes() { destroyPrefixes(table); }
+  std::vector<uint16_t> held(const std::vector<uint64_t> &blocks,
+                             const std::vector<uint32_t> &generations) {
+    std::vector<uint16_t> out(generations.size());
+    countHeld(table, blocks.data(), static_cast<uint32_t>(blocks.size()), generations.data(),
+              sizeof(uint32_t), static_cast<uint32_t>(generations.size()), out.data());
+    return out;
+  }
+  void mark(const std::vector<uint64_t> &blocks, uint32_t slot, uint32_t room = 0,
+            uint32_t generation = 1) {
+    markHeld(table, blocks.data(), static_cast<uint32_t>(blocks.size()), slot, generation, room);
+  }
+};
+
 TEST(Prefix, CountsLeadingBlocksOnly) {
-  alignas(64) static BlockEntry entries[64];
-  PrefixTable table{entries, 64, {}};
-  for (pthread_mutex_t &lock : table.locks)
-    pthread_mutex_init(&lock, nullptr);
-  const uint64_t one[] = {1, 2, 3, 4}, other[] = {1, 2, 9, 4};
-  markHeld(table, one, 4, 0, 1, 1);
-  markHeld(table, other, 2, 1, 1, 2);
-  const uint32_t generations[] = {1, 1, 1};
-  uint16_t held[3] = {};
-  countHeld(table, one, 4, generations, sizeof *generations, 3, held);
-  EXPECT_EQ(held[0], 4);
-  EXPECT_EQ(held[1], 2);
-  EXPECT_EQ(held[2], 0);
-  uint16_t again[3] = {};
-  countHeld(table, other, 4, generations, sizeof *generations, 3, again);
-  EXPECT_EQ(again[0], 2); // block 4 is there, block 9 is not
-  const uint32_t reborn[] = {3, 1, 1};
-  uint16_t fresh[3] = {};
-  countHeld(table, one, 4, reborn, sizeof *reborn, 3, fresh);
-  EXPECT_EQ(fresh[0], 0); // another endpoint in the same slot
+  Prefixes p(1024, 3);
+  p.mark({1, 2, 3, 4}, 0);
+  p.mark({1, 2}, 1);
+  EXPECT_EQ(p.held({1, 2, 3, 4}, {1, 1, 1}), (std::vector<uint16_t>{4, 2, 0}));
+  // Block 4 is there, block 9 is not.
+  EXPECT_EQ(p.held({1, 2, 9, 4}, {1, 1, 1}), (std::vector<uint16_t>{2, 2, 0}));
+  // Another endpoint in the same slot.
+  EXPECT_EQ(p.held({1, 2, 3, 4}, {3, 1, 1}), (std::vector<uint16_t>{0, 2, 0}));
+  p.mark({1}, 0, 0, 3);
+  EXPECT_EQ(p.held({1, 2, 3, 4}, {3, 1, 1}), (std::vector<uint16_t>{1, 2, 0}));
+}
+
+TEST(Prefix, EveryEndpointMayHoldTheSameBlock) {
+  constexpr uint32_t kSlots = 200;
+  Prefixes p(65536, kSlots);
+  for (uint32_t slot = 0; slot < kSlots; ++slot)
+    p.mark({7, 100 + slot, 8}, slot);
+  const std::vector<uint16_t> held = p.held({7, 105, 8}, std::vector<uint32_t>(kSlots, 1));
+  for (uint32_t slot = 0; slot < kSlots; ++slot)
+    EXPECT_EQ(held[slot], slot == 5 ? 3 : 1) << slot;
+}
+
+TEST(Prefix, RoomIsThatOfTheEndpointNearly) {
+  constexpr uint32_t kRoom = 1600;
+  Prefixes p(65536, 2);
+  for (uint64_t prompt = 0; prompt < 1000; ++prompt)
+    p.mark({prompt * 4 + 1, prompt * 4 + 2, prompt * 4 + 3, prompt * 4 + 4}, 0, kRoom);
+  uint32_t full = 0;
+  for (uint64_t prompt = 0; prompt < 1000; ++prompt) {
+    const uint64_t b = prompt * 4;
+    const uint16_t held = p.held({b + 1, b + 2, b + 3, b + 4}, {1, 1})[0];
+    full += held == 4;
+    EXPECT_TRUE(prompt < 700 || held == 4) << prompt; // the last 300 of 400 that there is room for
+    EXPECT_TRUE(prompt > 500 || held == 0) << prompt;
+  }
+  EXPECT_NEAR(full, 400, 40);
+}
+
+/// Against sets kept the plain way, through many evictions.
+TEST(Prefix, NeverCountsWhatIsNotHeld) {
+  Prefixes p(256, 5);
+  std::vector<std::set<uint64_t>> ever(5);
+  std::mt19937 random(3);
+  for (int i = 0; i < 20000; ++i) {
+    std::vector<uint64_t> blocks;
+    for (uint32_t n = 1 + random() % 6; n > 0; --n)
+      blocks.push_back(random() % 300);
+    const uint32_t slot = random() % 5;
+    p.mark(blocks, slot, random() % 2 ? 64 : 0);
+    ever[slot].insert(blocks.begin(), blocks.end());
+    const std::vector<uint16_t> held = p.held(blocks, {1, 1, 1, 1, 1});
+    ASSERT_GE(held[slot], 1u);
+    for (uint32_t s = 0; s < 5; ++s)
+      for (uint32_t b = 0; b < held[s]; ++b)
+        ASSERT_TRUE(ever[s].count(blocks[b]));
+  }
 }
 
 struct Free {
@@ -334,8 +394,10 @@ TEST(Selection, Speed) {
   Pool pool{endpoints, 64, 0, engines, 0, {}};
   for (uint32_t i = 0; i < 64; ++i) {
     const std::string id = "e" + std::to_string(i);
-    const uint32_t slot = addEndpoint(pool, id.data(), id.size(), "x", 1, i % 4, 1, 64, false);
-    endpoints[slot].latency = 1000000 + i;
+    const uint32_t slot = addEndpoint(pool, id.data(), id.size(), "x", 1, {i % 4}, false);
+    endpoints[slot].pace = 65536 + i;
+    endpoints[slot].workInFlight = 1000 * (i % 7);
+    endpoints[slot].workNow = 1000 * i;
     endpoints[slot].seenAt = 1;
     endpoints[slot].inFlight = i % 7;
   }
