@@ -43,6 +43,8 @@ const char *semdns_status_text(semdns_status status) {
     return "needs an unknown feature";
   case SEMDNS_ERROR_TABLES:
     return "codec tables that are not here";
+  case SEMDNS_ERROR_SERIAL:
+    return "not newer than what is served";
   }
   return "unknown status";
 }

@@ -72,6 +72,7 @@ typedef enum semdns_status {
   SEMDNS_ERROR_KIND = 61,    /* a pattern library where a hierarchy is wanted, or the reverse */
   SEMDNS_ERROR_FEATURE = 62, /* needs a feature that this library does not have */
   SEMDNS_ERROR_TABLES = 63,  /* codec tables that the artifact does not have (codec.h) */
+  SEMDNS_ERROR_SERIAL = 64,  /* not newer than what is served */
 } semdns_status;
 
 /* Lower-case words without final dot, e.g. "digest mismatch"; never null. */
@@ -190,10 +191,18 @@ SEMDNS_API semdns_status semdns_resolver_create(semdns_artifact *artifact,
                                                 semdns_resolver **out, semdns_error *error);
 /* No call may be in progress, and all scratches made from it must be gone or never used again. */
 SEMDNS_API void semdns_resolver_destroy(semdns_resolver *resolver);
+#define SEMDNS_SWAP_BACK 1u /* whatever the serials are */
+
 /* Replaces the artifact for all later calls; calls in progress end with the old one, which each
- * scratch lets go at its next call. Any thread, any time. */
+ * scratch lets go at its next call (or semdns_scratch_let_go): with its last user its memory goes.
+ * The serial must have grown, by RFC 1982's arithmetic on 64 bits (so that numbers may wrap), or the
+ * digest be the same; else SERIAL, and the old one stays. Any thread, any time. */
 SEMDNS_API semdns_status semdns_resolver_swap(semdns_resolver *resolver, semdns_artifact *artifact,
                                               semdns_error *error);
+/* The same with SEMDNS_SWAP_* flags. */
+SEMDNS_API semdns_status semdns_resolver_swap_with(semdns_resolver *resolver,
+                                                   semdns_artifact *artifact, uint32_t flags,
+                                                   semdns_error *error);
 
 /* Scratch on the heap, or in memory of the caller's (64-byte aligned, info.scratch_size bytes, which
  * must outlive it; destroy then frees nothing but lets its artifact go). After a swap to a larger
@@ -203,6 +212,9 @@ SEMDNS_API semdns_status semdns_scratch_create(semdns_resolver *resolver, semdns
 SEMDNS_API semdns_status semdns_scratch_init(semdns_resolver *resolver, void *memory, size_t size,
                                              semdns_scratch **out, semdns_error *error);
 SEMDNS_API void semdns_scratch_destroy(semdns_scratch *scratch);
+/* For threads that will be idle: after a swap, lets the old artifact go, and with it what the last
+ * answer points to, without waiting for the next call. Codes as semdns_resolve's. */
+SEMDNS_API semdns_status semdns_scratch_let_go(semdns_resolver *resolver, semdns_scratch *scratch);
 
 #define SEMDNS_STAGE_NONE 0u
 #define SEMDNS_STAGE_KEYWORD 1u

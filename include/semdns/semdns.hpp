@@ -207,8 +207,9 @@ public:
   explicit operator bool() const noexcept { return raw_ != nullptr; }
 
   // Replaces the artifact while others resolve.
-  semdns_status swap(const Artifact &artifact, Error &error) noexcept {
-    return semdns_resolver_swap(raw_, artifact.raw(), error.raw());
+  /// `flags`: SEMDNS_SWAP_*.
+  semdns_status swap(const Artifact &artifact, Error &error, uint32_t flags = 0) noexcept {
+    return semdns_resolver_swap_with(raw_, artifact.raw(), flags, error.raw());
   }
   // A query with all fields zero but its size.
   static semdns_query query(std::string_view text) noexcept {

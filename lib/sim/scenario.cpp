@@ -62,6 +62,7 @@ struct Source {
   std::vector<ZoneText> zones;
   EncoderText encoder;
   std::string file;
+  std::string bytes;
   uint64_t serial = 0;
   semdns_artifact *artifact = nullptr;
 };
@@ -413,7 +414,7 @@ private:
     current();
     for (size_t i = 0; i < order_.size(); ++i) {
       Source &source = sources_[order_[i]];
-      std::string why, bytes;
+      std::string why, &bytes = source.bytes;
       if (!source.file.empty()) {
         std::optional<std::string> read = readFile(source.file, why);
         if (!read)
@@ -783,10 +784,43 @@ private:
     const auto found = sources_.find(name.text);
     if (found == sources_.end())
       unknown("artifact", name, order_);
+    Source &source = found->second;
+    uint32_t flags = 0;
+    size_t damage = SIZE_MAX;
+    while (more()) {
+      const Token &token = tokens_[at_++];
+      if (token.text == "back") {
+        flags = SEMDNS_SWAP_BACK;
+        continue;
+      }
+      const Pair p = pair(token);
+      if (p.key != "damage")
+        unknownKey(p, {"damage", "back"});
+      damage = whole(p.where, p.value);
+      if (damage >= source.bytes.size())
+        bad(p.where, "the file has " + number(source.bytes.size()) + " bytes");
+    }
     semdns_error error = {};
     error.size = sizeof error;
-    status(semdns_resolver_swap(resolver_, found->second.artifact, &error));
-    artifact_ = found->second.artifact;
+    semdns_artifact *artifact = semdns_artifact_retain(source.artifact);
+    if (damage != SIZE_MAX) {
+      semdns_artifact_release(artifact);
+      std::string bytes = source.bytes;
+      bytes[damage] = static_cast<char>(bytes[damage] ^ 1);
+      const semdns_status opened =
+          semdns_artifact_open_memory(bytes.data(), bytes.size(), nullptr, &artifact, &error);
+      if (opened != SEMDNS_OK) {
+        status(opened);
+        last_["error"] = error.message;
+        return;
+      }
+    }
+    const semdns_status swapped = semdns_resolver_swap_with(resolver_, artifact, flags, &error);
+    status(swapped);
+    last_["error"] = error.message;
+    semdns_artifact_release(artifact);
+    if (swapped == SEMDNS_OK)
+      artifact_ = source.artifact;
   }
   void flush() {
     std::string zone, scope;

@@ -52,6 +52,12 @@ semdns_artifact *acquire(semdns_resolver *resolver, uint64_t &epoch) {
   return artifact;
 }
 
+/// RFC 1982, with 64 bits. Half the circle apart is neither newer nor older: not newer.
+bool newer(uint64_t serial, uint64_t than) {
+  const uint64_t ahead = serial - than;
+  return ahead && ahead < uint64_t(1) << 63;
+}
+
 /// Lets the scratch follow a swap. The old artifact goes only when the new one can be used.
 semdns_status follow(semdns_scratch *scratch) {
   uint64_t epoch;
@@ -731,16 +737,39 @@ void semdns_resolver_destroy(semdns_resolver *resolver) {
 
 semdns_status semdns_resolver_swap(semdns_resolver *resolver, semdns_artifact *artifact,
                                    semdns_error *error) {
-  if (!resolver || !artifact)
+  return semdns_resolver_swap_with(resolver, artifact, 0, error);
+}
+
+semdns_status semdns_resolver_swap_with(semdns_resolver *resolver, semdns_artifact *artifact,
+                                        uint32_t flags, semdns_error *error) {
+  if (!resolver || !artifact || (flags & ~SEMDNS_SWAP_BACK))
     return fail(error, SEMDNS_ERROR_ARGUMENT, "resolver and artifact must not be null");
   semdns_artifact_retain(artifact);
   pthread_mutex_lock(&resolver->lock);
   semdns_artifact *old = resolver->artifact;
-  resolver->artifact = artifact;
-  __atomic_fetch_add(&resolver->epoch, 1, __ATOMIC_RELEASE);
+  const uint64_t served = old->serial;
+  const bool good = (flags & SEMDNS_SWAP_BACK) || newer(artifact->serial, served) ||
+                    !memcmp(artifact->digest, old->digest, sizeof old->digest);
+  if (good) {
+    resolver->artifact = artifact;
+    __atomic_fetch_add(&resolver->epoch, 1, __ATOMIC_RELEASE);
+  }
   pthread_mutex_unlock(&resolver->lock);
-  semdns_artifact_release(old);
-  return SEMDNS_OK;
+  if (good) {
+    semdns_artifact_release(old);
+    return SEMDNS_OK;
+  }
+  char message[sizeof error->message];
+  snprintf(message, sizeof message,
+           "serial %llu is not newer than %llu, which is served; SEMDNS_SWAP_BACK goes back",
+           static_cast<unsigned long long>(artifact->serial),
+           static_cast<unsigned long long>(served));
+  semdns_artifact_release(artifact);
+  return fail(error, SEMDNS_ERROR_SERIAL, message);
+}
+
+semdns_status semdns_scratch_let_go(semdns_resolver *resolver, semdns_scratch *scratch) {
+  return enter(resolver, scratch);
 }
 
 semdns_status semdns_scratch_create(semdns_resolver *resolver, semdns_scratch **out,

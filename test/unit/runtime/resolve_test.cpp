@@ -371,12 +371,50 @@ TEST(Scratch, InMemoryOfTheCallers) {
   // A larger artifact does not fit; the scratch still serves when a small one comes back.
   const Artifact larger =
       openBytes(test::packArtifact(test::makeModel({.domains = 40, .leaves = 9, .dim = 256})));
-  ASSERT_EQ(f.resolver.swap(larger, error), SEMDNS_OK);
+  ASSERT_EQ(f.resolver.swap(larger, error, SEMDNS_SWAP_BACK), SEMDNS_OK);
   EXPECT_EQ(semdns_resolve(f.resolver.raw(), scratch, &query, answer.raw()), SEMDNS_ERROR_SCRATCH);
-  ASSERT_EQ(f.resolver.swap(f.artifact, error), SEMDNS_OK);
+  ASSERT_EQ(f.resolver.swap(f.artifact, error, SEMDNS_SWAP_BACK), SEMDNS_OK);
   EXPECT_EQ(semdns_resolve(f.resolver.raw(), scratch, &query, answer.raw()), SEMDNS_OK);
   semdns_scratch_destroy(scratch);
   std::free(memory);
+}
+
+TEST(Resolver, GoesBackOnlyWhenTold) {
+  const test::TestModel model = test::makeModel({}), other = test::makeModel({.seed = 2});
+  constexpr uint64_t kHalf = uint64_t(1) << 63;
+  const auto swaps = [&](uint64_t from, uint64_t to, bool sameBytes = false) {
+    const Artifact a = openBytes(test::packArtifact(model, {}, from)),
+                   b = openBytes(test::packArtifact(sameBytes ? model : other, {}, to));
+    Resolver resolver(a);
+    Error error;
+    const semdns_status status = resolver.swap(b, error);
+    EXPECT_EQ(status != SEMDNS_OK, std::strstr(error.message(), "is not newer") != nullptr);
+    Scratch scratch(resolver);
+    EXPECT_EQ(resolver.resolve(scratch, "x")->serial, status == SEMDNS_OK ? to : from);
+    EXPECT_EQ(resolver.swap(b, error, SEMDNS_SWAP_BACK), SEMDNS_OK);
+    EXPECT_EQ(resolver.resolve(scratch, "x")->serial, to);
+    return status;
+  };
+  EXPECT_EQ(swaps(1, 2), SEMDNS_OK);
+  EXPECT_EQ(swaps(2, 1), SEMDNS_ERROR_SERIAL);
+  EXPECT_EQ(swaps(7, 7), SEMDNS_ERROR_SERIAL);
+  EXPECT_EQ(swaps(7, 7, true), SEMDNS_OK); // the same artifact
+  EXPECT_EQ(swaps(UINT64_MAX, 0), SEMDNS_OK);
+  EXPECT_EQ(swaps(0, UINT64_MAX), SEMDNS_ERROR_SERIAL);
+  EXPECT_EQ(swaps(5, 5 + kHalf - 1), SEMDNS_OK);
+  EXPECT_EQ(swaps(5, 5 + kHalf), SEMDNS_ERROR_SERIAL);
+}
+
+TEST(Scratch, LetsAnOldArtifactGo) {
+  Fixture f;
+  const Artifact next = openBytes(test::packArtifact(test::makeModel({.seed = 2}), {}, 1u << 30));
+  Error error;
+  Scratch scratch(f.resolver);
+  EXPECT_EQ(f.resolver.resolve(scratch, "x")->serial, f.artifact.info().serial);
+  ASSERT_EQ(f.resolver.swap(next, error), SEMDNS_OK);
+  EXPECT_EQ(semdns_scratch_let_go(f.resolver.raw(), scratch.raw()), SEMDNS_OK);
+  semdns_resolver *none = nullptr;
+  EXPECT_EQ(semdns_scratch_let_go(none, scratch.raw()), SEMDNS_ERROR_ARGUMENT);
 }
 
 TEST(Resolver, SwapsUnderLoad) {
@@ -413,7 +451,7 @@ TEST(Resolver, SwapsUnderLoad) {
     });
   Error error;
   for (int i = 0; i < 400 || !seen[0] || !seen[1]; ++i) {
-    ASSERT_EQ(resolver.swap(artifacts[i % 2], error), SEMDNS_OK);
+    ASSERT_EQ(resolver.swap(artifacts[i % 2], error, SEMDNS_SWAP_BACK), SEMDNS_OK);
     std::this_thread::yield();
     if (i % 16 == 0)
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
