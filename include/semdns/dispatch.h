@@ -46,6 +46,9 @@ typedef struct semdns_dispatcher_options {
                              rule */
   uint32_t lanes;         /* 0 = 8, at most 32 */
   uint32_t max_policy_words; /* in all text patterns of the policy; 0 = 1024, at most 2^20 */
+  uint32_t log_entries;   /* of the decision log, about 1.2 kB each; 0 = 256, at most 2^20 */
+  uint32_t log_text;      /* bytes of a query's text that the log keeps, at most 64511; 0 = none, the
+                             default: what users write is theirs. Costs as much a ticket */
   uint32_t reserved;
   uint64_t seed;          /* of every random choice; equal calls with equal seeds choose equally. Of
                              the cache's keys, too: secret where askers are not trusted */
@@ -300,6 +303,15 @@ typedef void (*semdns_candidate_fn)(void *user, const semdns_candidate *candidat
 SEMDNS_API semdns_status semdns_query_explain(semdns_dispatcher *dispatcher, uint64_t ticket,
                                               uint64_t now, semdns_candidate_fn fn, void *user);
 
+/* ---- The decision log ------------------------------------------------------------------------- */
+
+/* Moves decisions out of the log as JSON lines (docs/dispatch.md has the keys), as many whole lines as
+ * `size` takes; *written bytes, 0 when the log is empty. What is logged is configuration (`log-sample`,
+ * `log-climbs`; by default nothing). One caller at a time drains, others wait; queries never do: where
+ * the log is full their records are lost and counted. SEMDNS_ERROR_CAPACITY: not even one line. */
+SEMDNS_API semdns_status semdns_log_drain(semdns_dispatcher *dispatcher, char *buffer, size_t size,
+                                          size_t *written);
+
 /* ---- Statistics ------------------------------------------------------------------------------- */
 
 typedef struct semdns_stats {
@@ -316,6 +328,7 @@ typedef struct semdns_stats {
   uint64_t configurations, bad_configurations;
   uint64_t policy_blocked, policy_dropped, policy_pinned, policy_passed; /* queries by what the rule
                                                                             that they met says */
+  uint64_t log_written, log_lost; /* decisions; the lost ones met a full log */
   /* The cache. */
   uint64_t cache_hits;        /* by the text */
   uint64_t cache_input_hits;  /* by what stage 3 would have read */
@@ -327,6 +340,19 @@ typedef struct semdns_stats {
   uint64_t cache_evictions, cache_refused; /* refused: beyond a scope's quota */
 } semdns_stats;
 SEMDNS_API semdns_status semdns_dispatcher_stats(semdns_dispatcher *dispatcher, semdns_stats *stats);
+
+/* The same as named numbers for a metrics page: each name with at most one label, whose values are a
+ * fixed list. Names are for ever; docs/dispatch.md lists them. `counter`: 1 if it only ever grows. */
+typedef struct semdns_metric {
+  uint32_t size;
+  uint32_t counter;
+  const char *name;                /* "semdns_answers_total" */
+  const char *label, *label_value; /* "status", "ROUTED"; both "" without */
+  uint64_t value;
+} semdns_metric;
+typedef void (*semdns_metric_fn)(void *user, const semdns_metric *metric);
+SEMDNS_API semdns_status semdns_stats_list(const semdns_stats *stats, semdns_metric_fn fn,
+                                           void *user);
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 namespace semdns::sim {
@@ -102,6 +103,8 @@ public:
       if (!tokens_.empty())
         statement();
     }
+    if (dispatcher_)
+      drainLog();
   }
 
 private:
@@ -380,11 +383,15 @@ private:
         options_.max_policy_words = small;
       else if (p.key == "cache")
         options_.cache_bytes = n;
+      else if (p.key == "log")
+        options_.log_entries = small;
+      else if (p.key == "log-text")
+        options_.log_text = small;
       else if (p.key == "seed")
         options_.seed = n;
       else
-        unknownKey(p,
-                   {"tickets", "endpoints", "blocks", "scopes", "lanes", "policy-words", "seed"});
+        unknownKey(p, {"tickets", "endpoints", "blocks", "scopes", "lanes", "policy-words", "log",
+                       "log-text", "cache", "seed"});
     }
   }
 
@@ -459,7 +466,7 @@ private:
         {"ELAPSE", &Run::elapse},   {"MAINTAIN", &Run::maintain}, {"CONFIGURE", &Run::configure},
         {"RELOAD", &Run::reload},   {"FLUSH", &Run::flush},       {"CHECK", &Run::check},
         {"ADD", &Run::addEndpoint}, {"DRAIN", &Run::drain},       {"REMOVE", &Run::remove},
-        {"LOAD", &Run::loadReport},
+        {"LOAD", &Run::loadReport}, {"LOG", &Run::drainLog},
     };
     std::vector<std::string> known;
     for (const Verb &v : kVerbs) {
@@ -916,6 +923,28 @@ private:
     status(semdns_endpoint_load(dispatcher_, id.c_str(), &report, now_));
   }
 
+  /// Moves the log's lines to the result; what the last of them says can be checked.
+  void drainLog() {
+    std::string buffer(1 << 20, 0);
+    uint64_t lines = 0;
+    std::string last;
+    for (size_t written = 1; written;) {
+      if (semdns_log_drain(dispatcher_, buffer.data(), buffer.size(), &written) != SEMDNS_OK)
+        break;
+      const std::string_view text(buffer.data(), written);
+      result.log += text;
+      lines += static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n'));
+      if (written)
+        last = text.substr(text.rfind('\n', written - 2) + 1);
+    }
+    log_ = {{"lines", number(lines)}};
+    if (last.empty())
+      return;
+    const nlohmann::json record = nlohmann::json::parse(last);
+    for (const auto &[key, value] : record.items())
+      log_[key] = value.is_string() ? value.get<std::string>() : value.dump();
+  }
+
   // ---- Checks -----------------------------------------------------------------------------------
 
   Facts endpointFacts(const Token &name) {
@@ -971,7 +1000,9 @@ private:
                {"policy_blocked", number(s.policy_blocked)},
                {"policy_dropped", number(s.policy_dropped)},
                {"policy_pinned", number(s.policy_pinned)},
-               {"policy_passed", number(s.policy_passed)}};
+               {"policy_passed", number(s.policy_passed)},
+               {"log_written", number(s.log_written)},
+               {"log_lost", number(s.log_lost)}};
     for (uint32_t i = 0; i <= SEMDNS_TIMEOUT; ++i)
       f[lower(semdns_answer_status_text(static_cast<semdns_answer_status>(i)))] =
           number(s.by_status[i]);
@@ -1013,6 +1044,8 @@ private:
       facts = statsFacts();
     } else if (what.text == "last") {
       facts = last_;
+    } else if (what.text == "log") {
+      facts = log_;
     } else if (what.text == "burst") {
       const Token &name = need("a burst");
       if (!bursts_.count(name.text))
@@ -1029,7 +1062,7 @@ private:
       bad(what, "nothing to check");
     while (more()) {
       const Pair p = pair(tokens_[at_++]);
-      if (!facts.count(p.key) && !zeros && what.text != "last") {
+      if (!facts.count(p.key) && !zeros && what.text != "last" && what.text != "log") {
         // The key may belong to another action: that is a finding. A key of no action is a slip.
         static const std::vector<std::string> kOthers = {
             "action",      "until",   "attempt",     "timeout",     "endpoint",    "engine",
@@ -1086,7 +1119,7 @@ private:
   std::map<std::string, Simulated> simulated_;
   std::map<std::string, Live> live_;
   std::map<std::string, Facts> bursts_;
-  Facts last_;
+  Facts last_, log_;
   semdns_artifact *artifact_ = nullptr;
   semdns_resolver *resolver_ = nullptr;
   semdns_scratch *scratch_ = nullptr;

@@ -13,6 +13,7 @@ namespace semdns::sim {
 struct ScenarioResult {
   uint32_t steps = 0, checks = 0;
   std::vector<Diagnostic> failures; ///< checks that found something else; where and what
+  std::string log;                  ///< the decision log, JSON lines
 };
 
 /// Runs one scenario. A bad line is an error in `diags`, and the run ends there; a check that fails

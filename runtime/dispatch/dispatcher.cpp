@@ -7,6 +7,7 @@
 #include "runtime/dispatch/atomics.h"
 #include "runtime/dispatch/buckets.h"
 #include "runtime/dispatch/config.h"
+#include "runtime/dispatch/log.h"
 #include "runtime/dispatch/policy.h"
 #include "runtime/dispatch/prefix.h"
 #include "runtime/dispatch/query.h"
@@ -58,13 +59,19 @@ struct Ticket {
   // The classification, and what policy has made of it.
   uint32_t status, reason, stage, ttl, confidence;
   uint32_t classified, classifiedConfidence; ///< the cascade's zone
+  uint32_t best, bestConfidence, margin;
   PolicyAction policy;
   char by[SEMDNS_ID_MAX]; ///< policy rule
   // The query.
+  bool logged;      ///< or will be: its end has a record
+  uint32_t logDraw; ///< per mille
+  uint32_t logTextSize;
+  bool logTextCut, hasScope;
+  uint64_t began, textHash;
   uint64_t deadline, last, key, session;
   uint32_t tokens, outputTokens, region, allowedRegions, blockCount, flags;
   const uint64_t *blocks;
-  uint64_t scope; ///< hash
+  uint64_t scope; ///< hash; 1: none
   // While stage 3 is to decide.
   uint32_t flight; ///< kNoFlight: none, or somebody is computing for this ticket
   bool promised;   ///< to compute for the flight
@@ -109,7 +116,9 @@ struct semdns_dispatcher {
   Policy policy, policyDraft;
   uint32_t policyRules; ///< atomic: of `policy`
   EndpointLine *lines;  ///< of the draft
-  pthread_mutex_t configuring;
+  pthread_mutex_t configuring, draining;
+  Log log;
+  char *logTexts; ///< [tickets][log.textBytes]
 };
 
 namespace {
@@ -120,12 +129,12 @@ using semdns::resolve::ZoneView;
 // ---- Memory -------------------------------------------------------------------------------------
 
 struct Shape {
-  uint32_t tickets, endpoints, blocks, scopes, lanes, policyWords;
+  uint32_t tickets, endpoints, blocks, scopes, lanes, policyWords, logEntries, logText;
   uint64_t seed, cache; ///< cache: bytes asked for
 };
 
 bool shapeOf(const semdns_dispatcher_options *options, Shape &out) {
-  out = {1024, 64, 16384, 1024, 8, 1024, 0, 0};
+  out = {1024, 64, 16384, 1024, 8, 1024, 256, 0, 0, 0};
   if (!options)
     return true;
   if (options->size < sizeof *options)
@@ -141,14 +150,17 @@ bool shapeOf(const semdns_dispatcher_options *options, Shape &out) {
                     take(options->max_blocks, 1u << 24, out.blocks) &&
                     take(options->max_scopes, 1u << 20, out.scopes) &&
                     take(options->lanes, kMaxLanes, out.lanes) &&
-                    take(options->max_policy_words, 1u << 20, out.policyWords);
+                    take(options->max_policy_words, 1u << 20, out.policyWords) &&
+                    take(options->log_entries, 1u << 20, out.logEntries) &&
+                    take(options->log_text, 65535 - kLogStrings, out.logText);
   if (out.lanes > out.tickets)
     out.lanes = out.tickets;
   return good && (!out.cache || semdns::cache::storeSize(out.cache));
 }
 
 struct Layout {
-  size_t lanes, tickets, endpoints, engines, blocks, buckets, lines, policies, cache, end;
+  size_t lanes, tickets, endpoints, engines, blocks, buckets, lines, policies, log, logTexts, cache,
+      end;
 };
 
 Layout layoutOf(const Shape &s) {
@@ -161,7 +173,9 @@ Layout layoutOf(const Shape &s) {
   l.buckets = l.blocks + prefixSize(s.blocks, s.endpoints);
   l.lines = l.buckets + align64((size_t(s.scopes) + kMaxBucketRules) * sizeof(BucketSlot));
   l.policies = l.lines + align64(s.endpoints * sizeof(EndpointLine));
-  l.cache = l.policies + 2 * policyMemory(s.policyWords);
+  l.log = l.policies + 2 * policyMemory(s.policyWords);
+  l.logTexts = l.log + align64(logMemory(s.logEntries, s.logText));
+  l.cache = l.logTexts + align64(size_t(s.tickets) * s.logText);
   l.end = l.cache + semdns::cache::classifierSize() + semdns::cache::storeSize(s.cache);
   return l;
 }
@@ -319,6 +333,51 @@ void finish(Lane &lane, Ticket &t, uint32_t status, uint32_t reason, uint64_t re
   ++lane.stats.by_status[status & 7];
 }
 
+// ---- The log ------------------------------------------------------------------------------------
+
+char *logTextOf(const semdns_dispatcher &d, const Ticket &t) {
+  return d.logTexts + static_cast<size_t>(&t - d.tickets) * d.log.textBytes;
+}
+
+void logAnswer(semdns_dispatcher &d, const Ticket &t, uint64_t now) {
+  LogRecord *record = claimRecord(d.log);
+  if (!record)
+    return;
+  LogRecord &r = *record;
+  r.began = t.began;
+  r.ended = now > t.began ? now : t.began;
+  r.textHash = t.textHash;
+  r.scopeHash = t.scope;
+  r.hasScope = t.hasScope;
+  r.serial = t.artifact->serial;
+  r.status = t.finalStatus;
+  r.reason = t.finalReason;
+  r.stage = t.stage;
+  r.attempts = t.attemptCount;
+  r.zonesTried = t.zonesTried;
+  r.confidence = t.confidence;
+  r.bestConfidence = t.bestConfidence;
+  r.margin = t.margin;
+  r.pinned = t.policy == PolicyAction::Pin;
+  const auto text = [&](LogText which, const char *words) {
+    addText(d.log, r, which, words, strlen(words));
+  };
+  const ZoneView *views = t.artifact->views;
+  text(LogText::Classified, views[t.classified].path);
+  text(LogText::Zone, views[t.chain[t.winner == kNobody ? 0 : t.level]].path);
+  text(LogText::Best, views[t.best].path);
+  text(LogText::Engine, t.winnerEngine);
+  text(LogText::Endpoint, t.winnerEndpoint);
+  text(LogText::By, t.by);
+  text(LogText::Id, t.requestId);
+  text(LogText::Traceparent, t.traceparent);
+  addText(d.log, r, LogText::Digest, t.artifact->digestHex, 16);
+  r.hasText = d.log.textBytes != 0;
+  r.textCut = t.logTextCut;
+  addText(d.log, r, LogText::Text, logTextOf(d, t), t.logTextSize);
+  publishRecord(r);
+}
+
 struct Ending {
   uint32_t status = SEMDNS_NOENGINE, reason = SEMDNS_REASON_NO_ENDPOINT;
   uint64_t retryAfter = 0;
@@ -395,8 +454,11 @@ bool happen(semdns_dispatcher &d, Lane &lane, Ticket &t, Event event, uint32_t n
     break;
   }
   t.state = step.next;
-  if (t.state == State::Done)
+  if (t.state == State::Done) {
     leaveFlight(d, t);
+    if (t.logged)
+      logAnswer(d, t, now);
+  }
   return true;
 }
 
@@ -792,6 +854,11 @@ semdns_status classify(semdns_dispatcher &d, semdns_scratch *scratch, const semd
                                  mode, answer, outcome);
 }
 
+/// 1 stands for none.
+uint64_t scopeOf(const semdns_query &query) {
+  return query.scope_size ? hashBytes(query.scope, query.scope_size) : 1;
+}
+
 // ---- Policy -------------------------------------------------------------------------------------
 
 /// Reads all of the text, unlike the cascade, which decides on two windows of a long one: padding
@@ -918,10 +985,30 @@ bool applyPolicy(const semdns_dispatcher &d, Lane &lane, const semdns_scratch *s
   return true;
 }
 
+/// Draws the lot that decides whether the query's end will be in the log, and keeps its text until
+/// then where it may.
+void startLog(const semdns_dispatcher &d, Lane &lane, Ticket &t, const semdns_query &query) {
+  const Settings &settings = d.config.settings;
+  constexpr uint64_t kOwnStream = 0x10c; // other draws stay what they are without a log
+  const uint64_t draw =
+      mix(d.seed ^ kOwnStream ^ mix(lane.stats.queries + (uint64_t(&lane - d.lanes) << 48)));
+  t.logDraw = static_cast<uint32_t>(draw % 1000);
+  t.logged = t.logDraw < settings.logSample;
+  if (!t.logged && t.logDraw >= settings.logClimbs)
+    return;
+  size_t size = query.text_size;
+  if (size > d.log.textBytes)
+    for (size = d.log.textBytes; size && (query.text[size] & 0xc0) == 0x80;)
+      --size;
+  t.logTextCut = size < query.text_size;
+  t.logTextSize = static_cast<uint32_t>(size);
+  if (size)
+    memcpy(logTextOf(d, t), query.text, size);
+}
+
 /// 0, or ns until every bucket that concerns the query would have a token.
 uint64_t askBuckets(semdns_dispatcher &d, const Ticket &t, uint64_t now) {
   uint64_t wait = 0;
-  const uint64_t scope = t.scope;
   for (uint32_t i = 0; i < d.config.bucketCount; ++i) {
     const BucketRule &rule = d.config.buckets[i];
     bool concerns = !rule.zone;
@@ -929,9 +1016,9 @@ uint64_t askBuckets(semdns_dispatcher &d, const Ticket &t, uint64_t now) {
       const char *name = t.artifact->views[t.chain[level]].name;
       concerns = hashBytes(name, strlen(name)) == rule.zone;
     }
-    if (!concerns || (rule.scope && rule.scope != scope))
+    if (!concerns || (rule.scope && rule.scope != t.scope))
       continue;
-    const uint64_t needed = takeToken(d.buckets, i, scope, rule.interval, rule.burst, now);
+    const uint64_t needed = takeToken(d.buckets, i, t.scope, rule.interval, rule.burst, now);
     wait = needed > wait ? needed : wait;
   }
   return wait;
@@ -953,6 +1040,11 @@ void adopt(semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_artifact *artifac
   semdns_artifact_retain(artifact);
   semdns_artifact_release(t.artifact);
   t.artifact = artifact;
+  t.best = answer.best.index;
+  t.bestConfidence = answer.best.confidence;
+  t.margin = answer.margin;
+  t.logged |= (answer.status == SEMDNS_FALLBACK || answer.status == SEMDNS_NOZONE) &&
+              t.logDraw < d.config.settings.logClimbs;
   const bool ruled = applyPolicy(d, lane, scratch, query, t, answer);
   t.chainCount = static_cast<uint8_t>(answer.chain_count);
   for (uint32_t i = 0; i < answer.chain_count; ++i)
@@ -1014,13 +1106,16 @@ void begin(semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_scratch *scratch,
   t.inUse = true;
   t.state = State::Asking;
   t.flight = kNoFlight;
-  t.scope = q.query->scope ? hashBytes(q.query->scope, q.query->scope_size) : 1;
   t.ruling = ruling;
   t.refresh = outcome.refresh;
   t.deadline = q.query->deadline;
   t.last = now;
   t.session = q.session;
-  t.key = q.session ? q.session : hashBytes(q.query->text, q.query->text_size);
+  t.began = now;
+  t.textHash = hashBytes(q.query->text, q.query->text_size);
+  t.hasScope = q.query->scope_size;
+  t.scope = scopeOf(*q.query);
+  t.key = q.session ? q.session : t.textHash;
   // Four bytes a token is what tokenisers need for English; only limits and the score's work
   // depend on it.
   const uint64_t bytes = q.query->text_size + q.query->context_size;
@@ -1039,6 +1134,7 @@ void begin(semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_scratch *scratch,
   copyText(t.requestId, q.request_id);
   copyText(t.traceparent, q.traceparent);
   ++lane.stats.queries;
+  startLog(d, lane, t, *q.query);
   if (!outcome.waits) {
     adopt(d, lane, t, semdns::resolve::artifactOf(*scratch), scratch, q.query, answer, now);
     return;
@@ -1130,6 +1226,9 @@ semdns_status semdns_dispatcher_init(semdns_resolver *resolver,
   initPolicy(d->policy, bytes + layout.policies, shape.policyWords);
   initPolicy(d->policyDraft, bytes + layout.policies + policyMemory(shape.policyWords),
              shape.policyWords);
+  initLog(d->log, bytes + layout.log, shape.logEntries, shape.logText);
+  d->logTexts = reinterpret_cast<char *>(bytes + layout.logTexts);
+  pthread_mutex_init(&d->draining, nullptr);
   setLimits(*d);
   pthread_mutex_init(&d->configuring, nullptr);
   for (uint32_t i = 0; i < d->laneCount; ++i) {
@@ -1159,6 +1258,7 @@ void semdns_dispatcher_deinit(semdns_dispatcher *d) {
     pthread_mutex_destroy(&d->pool.endpoints[i].lock);
   destroyPrefixes(d->prefixes);
   pthread_mutex_destroy(&d->configuring);
+  pthread_mutex_destroy(&d->draining);
 }
 
 semdns_status semdns_dispatcher_configure(semdns_dispatcher *d, const semdns_artifact *artifact,
@@ -1332,8 +1432,7 @@ semdns_status semdns_query_begin(semdns_dispatcher *d, semdns_scratch *scratch,
     if (status != SEMDNS_OK)
       return status;
     const LaneGuard guard(d->lanes[query->lane % d->laneCount]);
-    const uint64_t scope = plain.scope ? hashBytes(plain.scope, plain.scope_size) : 1;
-    askPolicy(*d, scratch, &plain, false, scope, nullptr, 0, ruling);
+    askPolicy(*d, scratch, &plain, false, scopeOf(plain), nullptr, 0, ruling);
   }
   const auto mode = query->flags & SEMDNS_DISPATCH_LATER ? semdns::cache::Mode::Later
                                                          : semdns::cache::Mode::Ticket;
@@ -1676,6 +1775,83 @@ semdns_status semdns_dispatcher_stats(semdns_dispatcher *d, semdns_stats *stats)
   stats->cache_capacity = semdns::cache::capacityOf(d->classifier.store);
   stats->cache_evictions = entries.evictions;
   stats->cache_refused = entries.refused;
+  stats->log_written = load(d->log.written);
+  stats->log_lost = load(d->log.lost);
+  return SEMDNS_OK;
+}
+
+semdns_status semdns_log_drain(semdns_dispatcher *d, char *buffer, size_t size, size_t *written) {
+  if (!d || !written || (!buffer && size))
+    return SEMDNS_ERROR_ARGUMENT;
+  *written = 0;
+  semdns_status status = SEMDNS_OK;
+  pthread_mutex_lock(&d->draining);
+  while (const LogRecord *record = oldestRecord(d->log)) {
+    const size_t line = recordToJson(*record, buffer + *written, size - *written);
+    if (!line) {
+      status = *written ? SEMDNS_OK : SEMDNS_ERROR_CAPACITY;
+      break;
+    }
+    *written += line;
+    dropRecord(d->log);
+  }
+  pthread_mutex_unlock(&d->draining);
+  return status;
+}
+
+semdns_status semdns_stats_list(const semdns_stats *stats, semdns_metric_fn fn, void *user) {
+  if (!stats || stats->size < sizeof *stats || !fn)
+    return SEMDNS_ERROR_ARGUMENT;
+  semdns_metric metric = {};
+  metric.size = sizeof metric;
+  const auto say = [&](const char *name, bool counter, uint64_t value, const char *label = "",
+                       const char *labelValue = "") {
+    metric.counter = counter;
+    metric.name = name;
+    metric.label = label;
+    metric.label_value = labelValue;
+    metric.value = value;
+    fn(user, &metric);
+  };
+  say("semdns_tickets", false, stats->tickets);
+  say("semdns_configuration_epoch", true, stats->epoch);
+  say("semdns_queries_total", true, stats->queries);
+  for (uint32_t i = 0; i <= SEMDNS_TIMEOUT; ++i)
+    say("semdns_answers_total", true, stats->by_status[i], "status",
+        semdns_answer_status_text(static_cast<semdns_answer_status>(i)));
+  say("semdns_attempts_total", true, stats->attempts);
+  say("semdns_retries_total", true, stats->retries);
+  say("semdns_hedges_total", true, stats->hedges);
+  say("semdns_probes_total", true, stats->probes);
+  say("semdns_ejections_total", true, stats->ejections);
+  say("semdns_readmissions_total", true, stats->readmissions);
+  say("semdns_panics_total", true, stats->panics);
+  say("semdns_lease_expiries_total", true, stats->lease_expiries);
+  say("semdns_reports_rejected_total", true, stats->late_reports, "why", "late");
+  say("semdns_reports_rejected_total", true, stats->bad_reports, "why", "bad");
+  say("semdns_clock_backwards_total", true, stats->clock_backwards);
+  say("semdns_tickets_lost_total", true, stats->tickets_exhausted, "why", "exhausted");
+  say("semdns_tickets_lost_total", true, stats->tickets_forgotten, "why", "forgotten");
+  say("semdns_configurations_total", true, stats->configurations, "result", "taken");
+  say("semdns_configurations_total", true, stats->bad_configurations, "result", "refused");
+  say("semdns_policy_hits_total", true, stats->policy_blocked, "action", "block");
+  say("semdns_policy_hits_total", true, stats->policy_dropped, "action", "drop");
+  say("semdns_policy_hits_total", true, stats->policy_pinned, "action", "pin");
+  say("semdns_policy_hits_total", true, stats->policy_passed, "action", "pass");
+  say("semdns_cache_lookups_total", true, stats->cache_hits, "result", "hit");
+  say("semdns_cache_lookups_total", true, stats->cache_input_hits, "result", "input-hit");
+  say("semdns_cache_lookups_total", true, stats->cache_misses, "result", "miss");
+  say("semdns_cache_lookups_total", true, stats->cache_stale, "result", "stale");
+  say("semdns_cache_encoded_total", true, stats->cache_encoded);
+  say("semdns_cache_joined_total", true, stats->cache_joined);
+  say("semdns_cache_refreshes_total", true, stats->cache_offered, "what", "offered");
+  say("semdns_cache_refreshes_total", true, stats->cache_refreshed, "what", "done");
+  say("semdns_cache_entries", false, stats->cache_entries);
+  say("semdns_cache_capacity", false, stats->cache_capacity);
+  say("semdns_cache_evictions_total", true, stats->cache_evictions);
+  say("semdns_cache_refused_total", true, stats->cache_refused);
+  say("semdns_log_records_total", true, stats->log_written, "result", "written");
+  say("semdns_log_records_total", true, stats->log_lost, "result", "lost");
   return SEMDNS_OK;
 }
 

@@ -36,6 +36,8 @@ struct Settings {
   uint32_t retryBudget = 20;  ///< percent of the engine's attempts in flight
   uint32_t retryMinimum = 3;  ///< retries at once that are always allowed
   uint32_t tries = 3;
+  uint32_t logSample = 0; ///< per mille of the queries that the log gets
+  uint32_t logClimbs = 0; ///< the same of those that the cascade answers by an ancestor or the root
   // Of the cache.
   uint64_t cacheStale = 86400 * kSecond;   ///< how long an expired decision may serve in need
   uint64_t cacheNegative = 3600 * kSecond; ///< at most for decisions that no zone below fits

@@ -15,7 +15,8 @@ using namespace semdns;
 int main(int argc, char **argv) {
   constexpr const char *kTool = "replay-scenario";
   std::vector<std::string> files;
-  bool trace = false, json = false;
+  bool trace = false, json = false, force = false;
+  std::string log, lines;
   CLI::App app("Runs scenario files: scripted queries, faults and checks on a virtual clock.\n\n"
                "  replay-scenario test/scenario/first_try.scn\n"
                "  replay-scenario --trace my.scn",
@@ -25,6 +26,8 @@ int main(int argc, char **argv) {
   app.add_option("files", files, "Scenario files; - is stdin")->required();
   app.add_flag("--trace", trace, "A line for each thing that happens");
   app.add_flag("--json", json, "One JSON object a file on stdout");
+  app.add_option("--log", log, "Write the decision logs of all files here, as JSON lines");
+  app.add_flag("-f,--force", force, "Replace an existing log");
   if (!refuseEmptyOptions(kTool, argc, argv))
     return kUsage;
   try {
@@ -32,6 +35,11 @@ int main(int argc, char **argv) {
   } catch (const CLI::ParseError &e) {
     return app.exit(e) == 0 ? kDone : kUsage;
   }
+  if (!log.empty())
+    if (const std::optional<std::string> obstacle = outputObstacle(log, force)) {
+      std::fprintf(stderr, "%s: %s\n", kTool, obstacle->c_str());
+      return kRejected;
+    }
   bool rejected = false, failed = false;
   for (const std::string &file : files) {
     std::string error;
@@ -48,6 +56,7 @@ int main(int argc, char **argv) {
         std::fprintf(json ? stderr : stdout, "%s\n", line.c_str());
       };
     const sim::ScenarioResult result = sim::runScenario(*text, file, diags, say);
+    lines += result.log;
     const size_t failures = result.failures.size();
     for (const Diagnostic &failure : result.failures)
       diags.error(failure.where, failure.message, failure.help);
@@ -60,6 +69,11 @@ int main(int argc, char **argv) {
     else
       std::printf("%s: %u steps, %u checks, %zu failed\n", file.c_str(), result.steps,
                   result.checks, failures);
+  }
+  std::string error;
+  if (!log.empty() && !writeFileAtomically(log, lines, force, error)) {
+    std::fprintf(stderr, "%s: %s\n", kTool, error.c_str());
+    return kRejected;
   }
   return endOutput(kTool, rejected ? kRejected : failed ? kNegative : kDone);
 }

@@ -2,6 +2,7 @@
 /// test/scenario.
 #include "lib/sim/artifact.h"
 #include "runtime/dispatch/buckets.h"
+#include "runtime/dispatch/log.h"
 #include "runtime/dispatch/policy.h"
 #include "runtime/dispatch/prefix.h"
 #include "runtime/dispatch/query.h"
@@ -356,6 +357,91 @@ TEST(Dispatcher, RefusesWhatCannotBe) {
   step.size = sizeof step;
   EXPECT_EQ(semdns_query_next(f.dispatcher, 12345, 0, &step), SEMDNS_ERROR_ARGUMENT);
   EXPECT_EQ(semdns_report(f.dispatcher, 0, SEMDNS_REPORT_OK, nullptr, 0), SEMDNS_ERROR_ARGUMENT);
+}
+
+/// Every record arrives once, whole, or is counted as lost, however writers and reader run.
+TEST(Log, ManyWritersOneReader) {
+  constexpr uint32_t kThreads = 4, kEach = 20000;
+  const std::unique_ptr<void, Free> memory(std::aligned_alloc(64, logMemory(64, 100)));
+  Log log;
+  initLog(log, memory.get(), 64, 100);
+  std::atomic<uint32_t> running{kThreads};
+  std::vector<std::thread> threads;
+  for (uint32_t t = 0; t < kThreads; ++t)
+    threads.emplace_back([&, t] {
+      for (uint32_t i = 0; i < kEach; ++i)
+        if (LogRecord *r = claimRecord(log)) {
+          const std::string text(1 + i % 90, static_cast<char>('a' + t));
+          r->textHash = uint64_t(t) << 32 | i;
+          r->hasText = true;
+          addText(log, *r, LogText::Text, text.data(), text.size());
+          publishRecord(*r);
+        }
+      --running;
+    });
+  std::vector<int64_t> last(kThreads, -1);
+  uint64_t seen = 0;
+  for (;;) {
+    const bool over = !running;
+    const LogRecord *r = oldestRecord(log);
+    if (!r && over)
+      break;
+    if (!r)
+      continue;
+    const auto thread = r->textHash >> 32;
+    const auto i = static_cast<int64_t>(r->textHash & 0xffffffff);
+    EXPECT_GT(i, last[thread]); // of one writer in order
+    last[thread] = i;
+    EXPECT_EQ(std::string(r->strings() + r->offset[static_cast<uint8_t>(LogText::Text)]),
+              std::string(static_cast<size_t>(1 + i % 90), static_cast<char>('a' + thread)));
+    ++seen;
+    dropRecord(log);
+  }
+  for (std::thread &thread : threads)
+    thread.join();
+  EXPECT_EQ(seen, log.written);
+  EXPECT_EQ(log.written + log.lost, uint64_t(kThreads) * kEach);
+}
+
+TEST(Log, AnyBytesAreOneLineOfJson) {
+  const std::unique_ptr<void, Free> memory(std::aligned_alloc(64, logMemory(2, 64)));
+  Log log;
+  initLog(log, memory.get(), 2, 64);
+  LogRecord *r = claimRecord(log);
+  ASSERT_NE(r, nullptr);
+  r->hasText = true;
+  const std::string text("a\"\\\n\x01\xff\xc3\xa9", 8);
+  addText(log, *r, LogText::Text, text.data(), text.size());
+  publishRecord(*r);
+  char line[4096];
+  const size_t size = recordToJson(*r, line, sizeof line);
+  const std::string json(line, size);
+  EXPECT_NE(json.find("\"text\":\"a\\\"\\\\\\u000a\\u0001\\ufffd\xc3\xa9\""), std::string::npos)
+      << json;
+  EXPECT_EQ(json.find('\n'), size - 1);
+  for (size_t room = 0; room < size; ++room)
+    EXPECT_EQ(recordToJson(*r, line, room), 0u);
+}
+
+TEST(Stats, NamesAreForEver) {
+  semdns_stats stats = {};
+  stats.size = sizeof stats;
+  std::vector<std::string> names;
+  ASSERT_EQ(semdns_stats_list(
+                &stats,
+                [](void *user, const semdns_metric *m) {
+                  static_cast<std::vector<std::string> *>(user)->push_back(
+                      std::string(m->name) + "{" + m->label + "=" + m->label_value + "}");
+                },
+                &names),
+            SEMDNS_OK);
+  for (const char *wanted :
+       {"semdns_queries_total{=}", "semdns_answers_total{status=ROUTED}",
+        "semdns_answers_total{status=TIMEOUT}", "semdns_policy_hits_total{action=pin}",
+        "semdns_log_records_total{result=lost}"})
+    EXPECT_NE(std::find(names.begin(), names.end(), wanted), names.end()) << wanted;
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(std::unique(names.begin(), names.end()), names.end());
 }
 
 /// Any bytes as a configuration: accepted or refused with a place, never more.
