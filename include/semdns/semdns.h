@@ -95,7 +95,8 @@ typedef struct semdns_scratch semdns_scratch;
 
 #define SEMDNS_OPEN_COPY 0u      /* default: read into sealed memory; nobody can change it under us */
 #define SEMDNS_OPEN_MAP 1u       /* map the file itself; the caller vouches that files are only
-                                    replaced by rename. Structure is checked, digests are not */
+                                    replaced by rename. Whatever could lead out of a table is
+                                    checked; digests and the ranges of weights are not */
 #define SEMDNS_OPEN_VERIFY 2u    /* with OPEN_MAP: check all digests too (always done with OPEN_COPY) */
 #define SEMDNS_OPEN_DATA_ONLY 4u /* never map native code; the portable kernels answer, the same */
 

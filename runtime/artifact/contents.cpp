@@ -33,12 +33,12 @@ bool section(const Reader &reader, uint32_t tag, bool required, bool &present, b
 }
 
 /// Stage 3: all of its sections or none, and of one shape.
-bool encoder(const Reader &reader, Contents &c, base::Error &error) {
+bool encoder(const Reader &reader, Contents &c, bool trustValues, base::Error &error) {
   bool tokens, layers, head;
   if (!section(reader, SEMDNS_TAG_WPCE, false, tokens, error,
                [&](Span s) { return WordPiece::parse(s, c.wordpiece, error); }) ||
       !section(reader, SEMDNS_TAG_ENCM, false, layers, error,
-               [&](Span s) { return Encoder::parse(s, c.encoder, error); }) ||
+               [&](Span s) { return Encoder::parse(s, c.encoder, error, trustValues); }) ||
       !section(reader, SEMDNS_TAG_HEAD, false, head, error,
                [&](Span s) { return Head::parse(s, c.zones, c.head, error); }))
     return false;
@@ -65,7 +65,7 @@ bool encoder(const Reader &reader, Contents &c, base::Error &error) {
 
 } // namespace
 
-bool parseContents(const Reader &reader, Contents &out, base::Error &error) {
+bool parseContents(const Reader &reader, Contents &out, base::Error &error, bool trustValues) {
   Contents c;
   bool present;
   const bool hierarchy = reader.header().kind == SEMDNS_KIND_HIERARCHY;
@@ -80,12 +80,12 @@ bool parseContents(const Reader &reader, Contents &out, base::Error &error) {
         !section(reader, SEMDNS_TAG_KEYW, true, present, error,
                  [&](Span s) { return Keywords::parse(s, c.zones, c.keywords, error); }) ||
         !section(reader, SEMDNS_TAG_TOKV, true, present, error,
-                 [&](Span s) { return Features::parse(s, c.features, error); }) ||
+                 [&](Span s) { return Features::parse(s, c.features, error, trustValues); }) ||
         !section(reader, SEMDNS_TAG_CENT, true, present, error,
                  [&](Span s) { return Centroids::parse(s, c.centroids, error); }) ||
         !section(reader, SEMDNS_TAG_CLSF, true, present, error,
                  [&](Span s) { return Acceptance::parse(s, c.zones, c.acceptance, error); }) ||
-        !encoder(reader, c, error) ||
+        !encoder(reader, c, trustValues, error) ||
         !section(reader, SEMDNS_TAG_GOLD, false, c.hasGold, error,
                  [&](Span s) { return Gold::parse(s, c.zones, c.gold, error); }))
       return false;

@@ -41,7 +41,11 @@ struct Contents {
 /// no index or product in them leads out of its array. Native code is not looked into (elf.h). The
 /// file must lie in 64-byte aligned memory. Errors give file offsets. Allocates nothing; cost is
 /// one pass.
-bool parseContents(const Reader &reader, Contents &out, base::Error &error);
+///
+/// With `trustValues`, weights are not looked at (most of the bytes): whether they keep to their
+/// ranges decides whether answers are right, not where the kernels read and write.
+bool parseContents(const Reader &reader, Contents &out, base::Error &error,
+                   bool trustValues = false);
 
 /// Validates every KCPU section as an ELF image (elf.h) whose semdns_kernel_info fits the data, and
 /// decompresses nothing. `contents` is what parseContents gave for the same reader.

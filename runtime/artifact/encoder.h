@@ -13,7 +13,7 @@ struct Encoder {
 
   /// Validates `span` by the rules of format/encoder.h: shape, arrays, every float's range, offsets
   /// recomputed. One pass over the section.
-  static bool parse(Span span, Encoder &out, base::Error &error);
+  static bool parse(Span span, Encoder &out, base::Error &error, bool trustValues = false);
 };
 
 /// What a compiled kernel states in semdns_kernel_info_t::encoder to say which shape it was

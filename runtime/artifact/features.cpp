@@ -12,7 +12,7 @@ uint64_t firstMinimum(const int8_t *values, uint64_t size) {
   return found ? static_cast<uint64_t>(static_cast<const int8_t *>(found) - values) : size;
 }
 
-bool Features::parse(Span span, Features &out, base::Error &error) {
+bool Features::parse(Span span, Features &out, base::Error &error, bool trustValues) {
   constexpr uint32_t kTag = SEMDNS_TAG_TOKV;
   if (!checkSpan(kTag, span.data, span.size, sizeof(semdns_tokv_header), error))
     return false;
@@ -60,7 +60,7 @@ bool Features::parse(Span span, Features &out, base::Error &error) {
   if (!checkWordBuckets(kTag, f.buckets, h.bucket_count, h.row_count - 1, h.buckets_offset, error))
     return false;
   const uint64_t values = uint64_t{h.row_count} * h.dim;
-  if (uint64_t i = firstMinimum(f.rows, values); i < values)
+  if (uint64_t i = trustValues ? values : firstMinimum(f.rows, values); i < values)
     return fail(error, SEMDNS_ERROR_SECTION, kTag, h.rows_offset + i,
                 "a row has the value -128; -127 to 127 are possible");
   if (f.norms[0])

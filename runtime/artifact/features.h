@@ -14,7 +14,7 @@ struct Features {
   const uint16_t *norms = nullptr;             ///< [row_count]
 
   /// Validates `span` by the rules of format/features.h.
-  static bool parse(Span span, Features &out, base::Error &error);
+  static bool parse(Span span, Features &out, base::Error &error, bool trustValues = false);
 };
 
 /// Index of the first -128 in [0, size), or `size`: the value that would break the accumulators'

@@ -16,6 +16,19 @@ bool checkWordBuckets(uint32_t tag, const semdns_word_bucket *buckets, uint32_t 
                       uint32_t maxId, uint64_t at, base::Error &error) {
   for (uint32_t b = 0; b < count; ++b) {
     const semdns_word_bucket &bucket = buckets[b];
+    // All slots and all pairs of slots at once; what is wrong is looked for only where something
+    // is.
+    uint32_t wrong = 0;
+    for (uint32_t i = 0; i < 8; ++i)
+      wrong |= uint32_t{(bucket.fingerprint[i] == 0) != (bucket.id[i] == 0)} |
+               uint32_t{bucket.id[i] > maxId};
+    for (uint32_t turn = 1; turn <= 4; ++turn)
+      for (uint32_t i = 0; i < 8; ++i) {
+        const uint32_t other = bucket.fingerprint[(i + turn) % 8];
+        wrong |= uint32_t{bucket.fingerprint[i] == other} & uint32_t{other != 0};
+      }
+    if (!wrong)
+      continue;
     for (uint32_t i = 0; i < 8; ++i) {
       const uint32_t fingerprint = bucket.fingerprint[i], id = bucket.id[i];
       if ((fingerprint == 0) != (id == 0) || id > maxId)

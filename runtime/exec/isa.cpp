@@ -101,8 +101,18 @@ bool isaRuns(uint32_t isa) {
   if (isa == SEMDNS_ISA_PORTABLE)
     return true;
 #if defined(__x86_64__)
-  if (isa >= SEMDNS_ISA_X86_64_V2 && isa <= SEMDNS_ISA_X86_64_V4_VNNI)
-    return x86Runs(isa);
+  // Asked once: a virtual machine's cpuid leaves the machine each time, for microseconds.
+  static uint32_t runs; // bit of each level that does, and bit 31 once they are known
+  if (isa >= SEMDNS_ISA_X86_64_V2 && isa <= SEMDNS_ISA_X86_64_V4_VNNI) {
+    uint32_t known = __atomic_load_n(&runs, __ATOMIC_RELAXED);
+    if (!known) {
+      known = 1u << 31;
+      for (uint32_t i = SEMDNS_ISA_X86_64_V2; i <= SEMDNS_ISA_X86_64_V4_VNNI; ++i)
+        known |= x86Runs(i) ? 1u << i : 0;
+      __atomic_store_n(&runs, known, __ATOMIC_RELAXED);
+    }
+    return known >> isa & 1;
+  }
 #endif
   return false;
 }

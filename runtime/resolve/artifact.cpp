@@ -162,7 +162,7 @@ bool load(semdns_artifact &a, const semdns_open_options &options, Error &error) 
     snprintf(a.digestHex + 2 * i, 3, "%02x", a.digest[i]);
 
   artifact::Contents contents;
-  if (!artifact::parseContents(reader, contents, error))
+  if (!artifact::parseContents(reader, contents, error, /*trustValues=*/!full))
     return false;
   if (contents.features.header->tokeniser != SEMDNS_TOKENISER_WORDS)
     return base::fail(error, SEMDNS_ERROR_FEATURE, SEMDNS_TAG_TOKV, 0,

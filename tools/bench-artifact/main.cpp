@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <ctime>
 #include <sched.h>
+#include <thread>
 #include <unordered_set>
 
 using namespace semdns;
@@ -26,7 +27,9 @@ constexpr const char *kHelp = R"(Times an artifact's queries.
 One thread, pinned to its core. Each distinct query is timed in turn, in passes over the whole list;
 a query's time is its fastest pass, less what reading the clock costs, and the percentiles are over
 queries. `batch_ns` is a whole pass without clocks in between, divided by the queries. Memory
-requests are counted for real, in this process.)";
+requests are counted for real, in this process. With --threads, `many` says how a pass through
+semdns_resolve_many, cut into as many parts, compares with one thread's. `open` is the fastest of
+some openings, of a file that is in the page cache.)";
 
 struct Measurement {
   std::string isa, reason;
@@ -119,6 +122,82 @@ bool measure(const std::string &path, const char *isa, const std::vector<Labelle
   return true;
 }
 
+/// Fastest of a few openings of a file that is in memory, in microseconds.
+struct OpenTimes {
+  double map = 0, copy = 0; ///< OPEN_MAP unverified; OPEN_COPY with every digest checked
+};
+
+bool timeOpening(const std::string &path, OpenTimes &out, Error &error) {
+  for (double *into : {&out.map, &out.copy}) {
+    OpenOptions open;
+    open.flags = into == &out.map ? SEMDNS_OPEN_MAP : SEMDNS_OPEN_COPY;
+    uint64_t best = UINT64_MAX;
+    for (int i = 0; i < 9; ++i) {
+      const uint64_t begin = now();
+      const Artifact artifact = Artifact::open(path.c_str(), open, error);
+      best = std::min(best, now() - begin);
+      if (!artifact)
+        return false;
+    }
+    *into = static_cast<double>(best) / 1e3;
+  }
+  return true;
+}
+
+/// Nanoseconds a query of the fastest pass of semdns_resolve_many, on one thread and on `threads`,
+/// in turns. Each thread has a part of the queries and a core of its own.
+struct Many {
+  uint32_t threads = 0;
+  double one = 0, all = 0;
+};
+
+bool timeMany(const Artifact &artifact, const std::vector<LabelledText> &rows, uint32_t stages,
+              uint32_t threads, double seconds, Many &out, Error &error) {
+  constexpr size_t kChunk = 16; // answers at a time: they are large
+  Resolver resolver(artifact, error);
+  std::vector<Scratch> scratches;
+  for (uint32_t t = 0; t < threads; ++t)
+    if (!resolver || !scratches.emplace_back(resolver, error))
+      return false;
+  std::vector<semdns_query> queries;
+  for (const LabelledText &row : rows) {
+    queries.push_back(Resolver::query(row.text));
+    queries.back().stages = stages;
+  }
+  // A pass is long enough for the threads' start not to count.
+  const size_t repeat = std::max<size_t>(1, 100000 / queries.size());
+  const auto part = [&](uint32_t thread, uint32_t of) {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(thread, &cpus);
+    sched_setaffinity(0, sizeof cpus, &cpus);
+    std::vector<semdns_answer> answers(kChunk);
+    for (semdns_answer &answer : answers)
+      answer.size = sizeof answer;
+    const size_t begin = queries.size() * thread / of, end = queries.size() * (thread + 1) / of;
+    for (size_t r = 0; r < repeat; ++r)
+      for (size_t i = begin; i < end; i += kChunk)
+        semdns_resolve_many(resolver.raw(), scratches[thread].raw(), &queries[i], answers.data(),
+                            std::min(kChunk, end - i));
+  };
+  const auto pass = [&](uint32_t of) {
+    const uint64_t begin = now();
+    std::vector<std::thread> pool;
+    for (uint32_t t = 0; t < of; ++t)
+      pool.emplace_back(part, t, of);
+    for (std::thread &thread : pool)
+      thread.join();
+    return static_cast<double>(now() - begin) / static_cast<double>(repeat * queries.size());
+  };
+  out = {threads, pass(1), pass(threads)};
+  const uint64_t started = now();
+  for (int i = 0; i < 15 && static_cast<double>(now() - started) < seconds * 1e9; ++i) {
+    out.one = std::min(out.one, pass(1));
+    out.all = std::min(out.all, pass(threads));
+  }
+  return true;
+}
+
 Json toJson(const Measurement &m) {
   const auto n = static_cast<double>(m.queries);
   Json allocations; // null where a sanitizer has the allocator
@@ -149,6 +228,7 @@ int main(int argc, char **argv) {
   bool json = false;
   uint32_t repeat = 25;
   double seconds = 10;
+  uint32_t threads = 0;
   CLI::App app(kHelp, "bench-artifact");
   app.footer("Exit: 0 measured, 1 artifact damaged or input rejected, 2 usage, 4 wrong version.");
   app.set_version_flag("--version", std::string("bench-artifact ") + semdns_version());
@@ -164,6 +244,9 @@ int main(int argc, char **argv) {
       ->check(CLI::Range(1u, 100000u));
   app.add_option("--seconds", seconds, "No further pass of a level after this long (default 10)")
       ->type_name("S");
+  app.add_option("--threads", threads, "Also: throughput on so many threads beside one")
+      ->type_name("N")
+      ->check(CLI::Range(2u, 1024u));
   if (!semdns::refuseEmptyOptions("bench-artifact", argc, argv))
     return semdns::kUsage;
   try {
@@ -195,12 +278,18 @@ int main(int argc, char **argv) {
     return kRejected;
   }
 
+  Many many;
+  if (threads && !timeMany(artifact, rows, stages, threads, seconds, many, error))
+    return tools::reportError(path, error);
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
   CPU_SET(static_cast<size_t>(std::max(0, sched_getcpu())), &cpus);
   if (sched_setaffinity(0, sizeof cpus, &cpus) != 0)
     std::fprintf(stderr, "bench-artifact: warning: cannot pin the thread; times vary more\n");
 
+  OpenTimes opening;
+  if (!timeOpening(path, opening, error))
+    return tools::reportError(path, error);
   Measurement best;
   if (!measure(path, nullptr, rows, stages, repeat, seconds, best, error))
     return tools::reportError(path, error);
@@ -227,6 +316,12 @@ int main(int argc, char **argv) {
     out["digest"] = info.digest_hex;
     out["queries"] = rows.size();
     out["duplicates"] = given - rows.size();
+    out["open_us"] = {{"map", opening.map}, {"copy", opening.copy}};
+    if (threads)
+      out["many"] = {{"threads", many.threads},
+                     {"one_ns", many.one},
+                     {"all_ns", many.all},
+                     {"speedup", many.one / many.all}};
     out["isas"] = Json::object();
     for (const Measurement &m : levels)
       out["isas"][m.isa] = toJson(m);
@@ -243,10 +338,17 @@ int main(int argc, char **argv) {
     printRow(m.isa.c_str(), m);
   for (const std::string &name : absent)
     std::printf("%-20s not runnable here\n", name.c_str());
-  const auto n = static_cast<double>(rows.size());
-  std::printf("\ndecided by: keyword %.1f %%, embedding %.1f %%, nobody (the root) %.1f %%\n",
-              100 * static_cast<double>(best.stageCount[1]) / n,
-              100 * static_cast<double>(best.stageCount[2]) / n,
-              100 * static_cast<double>(best.stageCount[0]) / n);
+  const auto share = [&](int stage) {
+    return 100 * static_cast<double>(best.stageCount[stage]) / static_cast<double>(rows.size());
+  };
+  std::printf(
+      "\ndecided by: keyword %.1f %%, embedding %.1f %%, encoder %.1f %%, nobody (the root) "
+      "%.1f %%\n",
+      share(1), share(2), share(3), share(0));
+  std::printf("opened in %.0f us mapped unverified, %.0f us copied with every digest checked\n",
+              opening.map, opening.copy);
+  if (threads)
+    std::printf("%u threads: %.0f ns a query, one: %.0f ns, %.2fx\n", many.threads, many.all,
+                many.one, many.one / many.all);
   return endOutput("bench-artifact", kDone);
 }
