@@ -99,6 +99,29 @@ uint32_t Grams::suffixOf(std::span<const uint32_t> tokens) const {
   return index;
 }
 
+void Grams::recount(const Spool<uint32_t> &stream, std::span<const Place> places) {
+  for (Level &level : levels_)
+    for (Gram &g : level.grams)
+      g = {.key = g.key};
+  const unsigned parts = std::max(1u, limits_.threads);
+  // Each thread has the n-grams that begin with tokens of its own.
+  parallelFor(parts, parts, [&](size_t part) {
+    for (uint32_t d = 0; d < places.size(); ++d)
+      for (uint64_t i = places[d].begin; i < places[d].end; ++i) {
+        if (!stream[i] || (parts > 1 && stream[i] % parts != part))
+          continue;
+        uint32_t index = 0;
+        for (uint32_t n = 1; n <= maxTokens() && i + n <= places[d].end; ++n) {
+          const uint32_t token = stream[i + n - 1];
+          index = token ? extend(n, index, token) : 0;
+          if (!index)
+            break;
+          see(levels_[n - 1].grams[index], d + 1, places[d].owner);
+        }
+      }
+  });
+}
+
 bool Grams::countOne(const Spool<uint32_t> &stream, std::span<const Place> places, uint32_t) {
   auto &grams = levels_[0].grams;
   const unsigned parts = std::max(1u, limits_.threads);

@@ -68,6 +68,10 @@ public:
   /// Puts an n-gram in whose prefix is in, for tables that come from a file. 0 where it cannot be.
   uint32_t insert(uint32_t n, uint32_t prefix, uint32_t token);
   void prepare(const Limits &limits, uint32_t tokens);
+  void setLimits(const Limits &limits) { limits_ = limits; }
+  /// Counts anew, of `places`, the n-grams that are in the table. Everything that is there must be
+  /// frequent(): set the limits accordingly.
+  void recount(const Spool<uint32_t> &stream, std::span<const Place> places);
 
   template <typename Visit> void forEach(uint32_t from, uint32_t to, Visit visit) const {
     for (uint32_t n = from; n <= std::min(to, maxTokens()); ++n)

@@ -4,6 +4,7 @@
 #include "lib/mine/fixed_point.h"
 #include "lib/mine/grams.h"
 #include "lib/patterns/partial.h"
+#include "lib/patterns/statistics.h"
 #include "lib/support/files.h"
 #include "lib/support/parallel.h"
 #include "lib/support/progress.h"
@@ -16,8 +17,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -49,18 +52,29 @@ public:
       : options_(options), diags_(diags), summary_(summary), threads_(threadsFor(options.jobs)) {}
 
   std::optional<patterns::PatternLibrary> run() {
-    if (options_.merge.empty() ? !readCorpora() : !readPartials())
+    if (!readParent() || !readBase())
       return std::nullopt;
-    describe();
-    if (summary_.partial)
-      return partial();
-    if (!selectDocuments() || !cutExcluded() || !count() || !countBackground())
+    bool finished = false; // --merge of libraries whose text is gone
+    if (!options_.merge.empty() && !mergesFinished(finished))
       return std::nullopt;
+    if (finished) {
+      if (!mergeFinished())
+        return std::nullopt;
+      describe();
+    } else {
+      if (options_.merge.empty() ? !readCorpora() : !readPartials())
+        return std::nullopt;
+      describe();
+      if (summary_.partial)
+        return partial();
+      if (!selectDocuments() || !cutExcluded() || !count() || !addBase() || !countBackground())
+        return std::nullopt;
+    }
     library_.contrast =
         library_.backgroundDocuments ? SEMDNS_CONTRAST_LOG_ODDS : SEMDNS_CONTRAST_RESIDUAL_IDF;
-    const auto ngrams = bestOf(ngramCandidates());
-    const auto keywords = bestOf(keywordCandidates());
-    const auto phrases = bestOf(phraseCandidates());
+    const auto ngrams = bestOf(ngramCandidates(), SEMDNS_PATTERN_NGRAM);
+    const auto keywords = bestOf(keywordCandidates(), SEMDNS_PATTERN_KEYWORD);
+    const auto phrases = bestOf(phraseCandidates(), SEMDNS_PATTERN_PHRASE);
     keep(ngrams, SEMDNS_PATTERN_NGRAM, summary_.ngrams);
     keep(keywords, SEMDNS_PATTERN_KEYWORD, summary_.keywords);
     keep(phrases, SEMDNS_PATTERN_PHRASE, summary_.phrases);
@@ -71,8 +85,13 @@ public:
               [](const patterns::Pattern &a, const patterns::Pattern &b) {
                 return a.kind != b.kind ? a.kind < b.kind : a.text < b.text;
               });
-    dictionary();
+    if (library_.codecs.empty())
+      dictionary();
     handOutTexts();
+    if (options_.statistics)
+      library_.statistics = patterns::buildStatistics(statistics());
+    if (!fit(ngrams, keywords, phrases))
+      return std::nullopt;
     return std::move(library_);
   }
 
@@ -232,6 +251,8 @@ private:
     options_.minSupport = uint32_t(number("mine.min_support", 1, 1 << 30));
     options_.kAnonymity = uint32_t(number("mine.k_anonymity", 1, 1 << 30));
     options_.dictionarySize = number("mine.dict_size", 0, 1 << 24);
+    options_.maxSize = number("mine.max_size", 0, UINT64_MAX);
+    options_.statistics = text("mine.statistics") != "left out";
     options_.codecs = uint32_t(number("mine.codecs", 0, UINT32_MAX));
     options_.keepDuplicates = text("mine.near_duplicates") == "kept";
     options_.excluded.clear();
@@ -353,6 +374,7 @@ private:
       return a.owner != b.owner ? a.owner < b.owner : a.begin < b.begin;
     });
     library_.documentCount = kept_.size();
+    summary_.corpusWords = library_.wordCount;
     // Of the sum of the documents' digests: the same for any order of them.
     library_.meta["input.corpus.documents.sha256"] =
         sha256Hex({reinterpret_cast<const char *>(digestSum), sizeof digestSum});
@@ -402,16 +424,20 @@ private:
     return true;
   }
 
-  bool count() {
+  Grams::Limits limits() const {
     Grams::Limits limits;
     limits.maxTokens = kPhraseWords;
     limits.minCount = options_.minSupport;
     limits.minOwners = options_.kAnonymity;
     limits.threads = threads_;
+    return limits;
+  }
+
+  bool count() {
     Progress progress("counting", documents_->stream().size() * kPhraseWords, "words");
     std::string error;
     if (!grams_.count(
-            documents_->stream(), places_, vocabulary_.size(), limits,
+            documents_->stream(), places_, vocabulary_.size(), limits(),
             [&](uint64_t done) { progress.update(done); }, error))
       return fail(error);
     for (uint32_t word = 1; word < grams_.size(1); ++word) {
@@ -421,9 +447,470 @@ private:
     return true;
   }
 
+  /// A finished library with its statistics.
+  struct Finished {
+    std::string path;
+    patterns::PatternLibrary library;
+    patterns::Statistics statistics;
+  };
+
+  bool readFinished(const std::string &path, bool needsStatistics, Finished &out) {
+    patterns::ReadError why;
+    auto library = patterns::readPlib(path, why);
+    if (!library) {
+      diags_.error({path, 0, 0}, why.message);
+      return false;
+    }
+    out.path = path;
+    out.library = std::move(*library);
+    if (!out.library.partial.empty()) {
+      diags_.error({path, 0, 0}, "is a partial library",
+                   "make a library of it first: --merge with its other shards");
+      return false;
+    }
+    if (out.library.statistics.empty() && needsStatistics) {
+      diags_.error({path, 0, 0}, "has no statistics, so nothing can be added to it",
+                   "mine it without --no-statistics, and with a larger --max-size");
+      return false;
+    }
+    if (!out.library.statistics.empty() &&
+        !patterns::parseStatistics(out.library.statistics, out.statistics, why.message)) {
+      diags_.error({path, 0, 0}, why.message);
+      return false;
+    }
+    return true;
+  }
+
+  bool readParent() {
+    if (options_.parent.empty())
+      return true;
+    parent_.emplace();
+    if (!readFinished(options_.parent, false, *parent_))
+      return false;
+    std::string error, ignored;
+    library_.meta["parent"] = parent_->library.meta["name"];
+    const auto bytes = readFile(options_.parent, error);
+    library_.meta["parent.sha256"] = bytes ? sha256Hex(*bytes) : std::string();
+    for (const auto &p : parent_->library.patterns)
+      parentPatterns_.emplace(std::make_pair(p.kind, std::string_view(p.text)), &p);
+    return true;
+  }
+
+  bool readBase() {
+    if (options_.base.empty())
+      return true;
+    base_.emplace();
+    Finished &base = *base_;
+    if (!readFinished(options_.base, true, base))
+      return false;
+    if (base.library.meta.contains("parent") && options_.parent.empty()) {
+      diags_.error({options_.base, 0, 0},
+                   "was mined with --parent, a library called '" + base.library.meta["parent"] +
+                       "'",
+                   "give the parent again");
+      return false;
+    }
+    if (options_.domain.empty())
+      options_.domain = base.library.meta["name"];
+    if (options_.serial == 1)
+      options_.serial = base.library.serial + 1;
+    return true;
+  }
+
+  /// Are the libraries to merge finished ones? A mixture is an error.
+  bool mergesFinished(bool &finished) {
+    size_t partials = 0;
+    for (const std::string &path : options_.merge) {
+      patterns::ReadError why;
+      const auto library = patterns::readPlib(path, why);
+      if (!library) {
+        diags_.error({path, 0, 0}, why.message);
+        return false;
+      }
+      partials += !library->partial.empty();
+      if (partials != 0 && library->partial.empty()) {
+        diags_.error({path, 0, 0}, "is not a partial library, as others here are",
+                     "merge partial libraries with each other, and finished ones");
+        return false;
+      }
+    }
+    if (partials != 0 && partials != options_.merge.size()) {
+      diags_.error({options_.merge.front(), 0, 0}, "is not a partial library, as others here are",
+                   "merge partial libraries with each other, and finished ones");
+      return false;
+    }
+    finished = partials == 0;
+    return true;
+  }
+
+  /// Puts the n-grams of a library's statistics into a table that is prepared for its words, and
+  /// calls visit(gram in the table, its counts there).
+  template <typename Visit>
+  void putIn(const patterns::Statistics &from, Grams &table, Visit visit) {
+    std::vector<uint32_t> words, before, here;
+    for (const std::string &word : from.words)
+      words.push_back(vocabulary_.find(word));
+    for (uint32_t n = 1; n <= std::min<size_t>(from.grams.size(), kPhraseWords); ++n) {
+      here.clear();
+      for (const auto &g : from.grams[n - 1]) {
+        const uint32_t index =
+            n == 1 ? words[g.word] : table.insert(n, before[g.prefix], words[g.word]);
+        here.push_back(index);
+        visit(table.gram(n, index), g);
+      }
+      before = here;
+    }
+  }
+
+  static void addTo(uint32_t &sum, uint32_t part) {
+    sum = sum > UINT32_MAX - part ? UINT32_MAX : sum + part;
+  }
+
+  /// Documents in and beyond `library_`, and the digests of what they were.
+  void addCounts(const patterns::PatternLibrary &from) {
+    library_.documentCount += from.documentCount;
+    library_.wordCount += from.wordCount;
+    library_.byteCount += from.byteCount;
+    // How many are new is not known: at least as many as the richest part has.
+    library_.distinctWords = std::max(library_.distinctWords, from.distinctWords);
+    const auto at = from.meta.find("input.corpus.documents.sha256");
+    if (at == from.meta.end())
+      return;
+    std::set<std::string> digests;
+    const std::string all = library_.meta["input.corpus.documents.sha256"] + "," + at->second;
+    for (size_t i = 0; i < all.size();) {
+      const size_t end = std::min(all.find(',', i), all.size());
+      if (end > i)
+        digests.insert(all.substr(i, end - i));
+      i = end + 1;
+    }
+    std::string joined;
+    for (const auto &digest : digests)
+      joined += (joined.empty() ? "" : ",") + digest;
+    library_.meta["input.corpus.documents.sha256"] = joined.substr(0, 65000);
+  }
+
+  /// --merge of finished libraries: the counts that they kept add up. Exact for what each of them
+  /// kept; what one of them did not keep had fewer than --k-anonymity owners or --min-support
+  /// occurrences there.
+  bool mergeFinished() {
+    std::vector<Finished> all(options_.merge.size());
+    for (size_t i = 0; i < all.size(); ++i)
+      if (!readFinished(options_.merge[i], true, all[i]))
+        return false;
+    const auto text = [](const Finished &from, const char *key) {
+      const auto at = from.library.meta.find(key);
+      return at == from.library.meta.end() ? std::string() : at->second;
+    };
+    uint64_t serial = 0;
+    for (const Finished &one : all) {
+      for (const char *key : {"name", "mine.max_patterns", "mine.min_support", "mine.k_anonymity",
+                              "mine.codecs", "mine.dict_size", "input.background.documents.sha256"})
+        if (text(one, key) != text(all[0], key) &&
+            !(std::string_view(key) == "name" && !options_.domain.empty())) {
+          diags_.error({one.path, 0, 0},
+                       std::string("differs from '") + all[0].path + "' in " + key,
+                       std::string_view(key) == "name"
+                           ? "say with --domain what the merged library is called"
+                           : "merge libraries that were mined with the same options");
+          return false;
+        }
+      serial = std::max(serial, one.library.serial);
+    }
+    const std::string name = options_.domain;
+    takeOptions(all[0].library.meta, serial);
+    if (!name.empty())
+      domain_ = name;
+    for (const Finished &one : all)
+      for (const std::string &word : one.statistics.words)
+        vocabulary_.intern(word);
+    grams_.prepare(limits(), vocabulary_.size());
+    std::string bestOfCodecs;
+    for (const Finished &one : all) {
+      addCounts(one.library);
+      mass_ += one.statistics.mass;
+      backgroundMass_ = std::max(backgroundMass_, one.statistics.backgroundMass);
+      library_.backgroundDocuments =
+          std::max(library_.backgroundDocuments, one.library.backgroundDocuments);
+      putIn(one.statistics, grams_, [](Gram &sum, const patterns::Statistics::Gram &part) {
+        addTo(sum.count, part.count);
+        addTo(sum.documents, part.documents);
+        addTo(sum.owners, part.owners);
+        sum.background = std::max(sum.background, part.background);
+      });
+      // Codec tables cannot be added up: those of the largest corpus stay, which is the same in any
+      // grouping.
+      char bytes[32];
+      std::snprintf(bytes, sizeof bytes, "%020llu",
+                    static_cast<unsigned long long>(codecBytes(one.library)));
+      std::string key = bytes;
+      for (const auto &[tag, table] : one.library.codecs)
+        key += sha256Hex(table);
+      if (!one.library.codecs.empty() && key > bestOfCodecs) {
+        bestOfCodecs = key;
+        library_.codecs = one.library.codecs;
+        library_.meta["mine.codec_bytes"] = std::to_string(codecBytes(one.library));
+      }
+    }
+    if (library_.backgroundDocuments)
+      library_.meta["input.background.documents.sha256"] =
+          text(all[0], "input.background.documents.sha256");
+    library_.distinctWords = std::max<uint64_t>(library_.distinctWords, vocabulary_.size() - 1);
+    return true;
+  }
+
+  /// Bytes of the corpus that a library's codec tables were made from.
+  static uint64_t codecBytes(const patterns::PatternLibrary &from) {
+    const auto at = from.meta.find("mine.codec_bytes");
+    return at == from.meta.end() ? from.byteCount : std::strtoull(at->second.c_str(), nullptr, 10);
+  }
+
+  /// --base: counts of the new text in the table of both, then those of the base on top.
+  bool addBase() {
+    if (!base_)
+      return true;
+    Finished &base = *base_;
+    for (const std::string &word : base.statistics.words)
+      vocabulary_.intern(word);
+    Grams fresh = std::move(grams_);
+    Grams::Limits all = limits();
+    all.minCount = all.minOwners = 0; // whatever is in the table is looked up
+    grams_ = {};
+    grams_.prepare(all, vocabulary_.size());
+    for (uint32_t n = 2; n <= kPhraseWords; ++n)
+      fresh.forEach(n, n, [&](uint32_t, uint32_t i, const Gram &) {
+        const auto tokens = fresh.tokensOf(n, i);
+        uint32_t index = tokens[0];
+        for (uint32_t k = 2; k <= n; ++k)
+          index = grams_.insert(k, index, tokens[k - 1]);
+      });
+    putIn(base.statistics, grams_, [](Gram &, const patterns::Statistics::Gram &) {});
+    grams_.recount(documents_->stream(), places_);
+    inBase_.assign(kPhraseWords + 1, {});
+    for (uint32_t n = 1; n <= kPhraseWords; ++n)
+      inBase_[n].assign(grams_.size(n), false);
+    mass_ = base.statistics.mass + mass_;
+    putIn(base.statistics, grams_, [](Gram &sum, const patterns::Statistics::Gram &part) {
+      addTo(sum.count, part.count);
+      addTo(sum.documents, part.documents);
+      addTo(sum.owners, part.owners);
+      sum.background = part.background;
+    });
+    forEachInBase(base.statistics);
+    grams_.setLimits(limits());
+    summary_.corpusWords = library_.wordCount;
+    addCounts(base.library);
+    if (options_.backgrounds.empty()) {
+      library_.backgroundDocuments = base.library.backgroundDocuments;
+      backgroundMass_ = base.statistics.backgroundMass;
+      if (library_.backgroundDocuments) {
+        library_.meta["input.background.documents.sha256"] =
+            base.library.meta["input.background.documents.sha256"];
+        diags_.note({options_.base, 0, 0},
+                    "its background is not at hand: n-grams that are new here become no keywords");
+        backgroundKnown_ = false;
+      }
+    }
+    if (!base.library.codecs.empty()) { // frames that were made with them stay readable
+      library_.codecs = base.library.codecs;
+      library_.meta["mine.codec_bytes"] = std::to_string(codecBytes(base.library));
+    }
+    return true;
+  }
+
+  void forEachInBase(const patterns::Statistics &from) {
+    std::vector<uint32_t> before, here;
+    for (uint32_t n = 1; n <= std::min<size_t>(from.grams.size(), kPhraseWords); ++n) {
+      here.clear();
+      for (const auto &g : from.grams[n - 1]) {
+        const uint32_t word = vocabulary_.find(from.words[g.word]);
+        here.push_back(n == 1 ? word : grams_.insert(n, before[g.prefix], word));
+        inBase_[n][here.back()] = g.count != 0;
+      }
+      before = here;
+    }
+  }
+
+  /// Does the parent say as much of this pattern: has it there, and not half as often?
+  bool parentHas(semdns_pattern_kind kind, const Candidate &c) const {
+    const auto at = parentPatterns_.find({kind, std::string_view(c.text)});
+    return at != parentPatterns_.end() && asFrequent(at->second->documents, gram(c).documents);
+  }
+  bool asFrequent(uint64_t parentDocuments, uint64_t documents) const {
+    return documents * parent_->library.documentCount <
+           2 * parentDocuments * library_.documentCount;
+  }
+
+  /// Counts of what is frequent, sorted; without what the parent's statistics say as well.
+  patterns::Statistics statistics() {
+    patterns::Statistics out;
+    out.mass = mass_;
+    out.backgroundMass = backgroundMass_;
+    std::optional<Grams> parent;
+    if (parent_ && !parent_->statistics.words.empty()) {
+      for (const std::string &word : parent_->statistics.words)
+        vocabulary_.intern(word);
+      Grams::Limits all = limits();
+      all.minCount = all.minOwners = 0;
+      parent.emplace();
+      parent->prepare(all, vocabulary_.size());
+      putIn(parent_->statistics, *parent, [](Gram &to, const patterns::Statistics::Gram &g) {
+        to.count = g.count;
+        to.documents = g.documents;
+      });
+    }
+    // From long to short: what longer ones begin with must be there.
+    std::vector<std::vector<char>> use(kPhraseWords + 1); // 1: as a prefix or word, 2: with counts
+    for (uint32_t n = 1; n <= kPhraseWords; ++n)
+      use[n].assign(grams_.size(n), 0);
+    for (uint32_t n = kPhraseWords; n >= 1; --n)
+      for (uint32_t i = 1; i < grams_.size(n); ++i) {
+        const Gram &g = grams_.gram(n, i);
+        if (grams_.frequent(g) && !(parent && saysParent(*parent, n, i)))
+          use[n][i] = 2;
+        if (use[n][i] && n > 1) {
+          char &prefix = use[n - 1][g.key >> 32];
+          prefix = std::max<char>(prefix, 1);
+          char &word = use[1][uint32_t(g.key)];
+          word = std::max<char>(word, 1);
+        }
+      }
+    std::vector<uint32_t> words;
+    for (uint32_t word = 1; word < grams_.size(1); ++word)
+      if (use[1][word])
+        words.push_back(word);
+    std::sort(words.begin(), words.end(), [&](uint32_t a, uint32_t b) {
+      return vocabulary_.spelling(a) < vocabulary_.spelling(b);
+    });
+    std::vector<uint32_t> wordRank(grams_.size(1)), rank, next;
+    for (const uint32_t word : words) {
+      wordRank[word] = uint32_t(out.words.size());
+      out.words.emplace_back(vocabulary_.spelling(word));
+    }
+    rank = wordRank;
+    out.grams.resize(kPhraseWords);
+    for (uint32_t n = 1; n <= kPhraseWords; ++n) {
+      std::vector<std::pair<patterns::Statistics::Gram, uint32_t>> level;
+      for (uint32_t i = 1; i < grams_.size(n); ++i) {
+        if (!use[n][i])
+          continue;
+        const Gram &g = grams_.gram(n, i);
+        patterns::Statistics::Gram stored;
+        stored.prefix = n == 1 ? 0 : rank[g.key >> 32];
+        stored.word = wordRank[n == 1 ? i : uint32_t(g.key)];
+        if (use[n][i] == 2) {
+          stored.count = g.count;
+          stored.documents = g.documents;
+          stored.owners = g.owners;
+          stored.background = g.background;
+        }
+        level.emplace_back(stored, i);
+      }
+      std::sort(level.begin(), level.end(), [](const auto &a, const auto &b) {
+        return std::make_pair(a.first.prefix, a.first.word) <
+               std::make_pair(b.first.prefix, b.first.word);
+      });
+      next.assign(grams_.size(n), 0);
+      for (size_t i = 0; i < level.size(); ++i) {
+        next[level[i].second] = uint32_t(i);
+        out.grams[n - 1].push_back(level[i].first);
+      }
+      rank = next;
+    }
+    return out;
+  }
+
+  bool saysParent(const Grams &parent, uint32_t n, uint32_t i) const {
+    const auto tokens = grams_.tokensOf(n, i);
+    uint32_t index = 0;
+    for (uint32_t k = 1; k <= n; ++k) {
+      index = parent.extend(k, index, tokens[k - 1]);
+      if (!index)
+        return false;
+    }
+    return asFrequent(parent.gram(n, index).documents, grams_.gram(n, i).documents);
+  }
+
+  /// --max-size: first the statistics go, then the patterns that rank last in their kinds, then the
+  /// codecs' tables.
+  bool fit(const std::vector<Candidate> &ngrams, const std::vector<Candidate> &keywords,
+           const std::vector<Candidate> &phrases) {
+    if (options_.maxSize == 0)
+      return true;
+    std::string error;
+    const auto size = [&] { return patterns::buildPlib(library_, error).size(); };
+    if (size() <= options_.maxSize)
+      return true;
+    if (!library_.statistics.empty()) {
+      library_.statistics.clear();
+      summary_.trimmed.push_back("the statistics: nothing can be added to this library");
+      if (size() <= options_.maxSize)
+        return true;
+    }
+    uint64_t others = size();
+    for (const auto &p : library_.patterns)
+      others -= sizeof(semdns_pattern) + p.text.size();
+    if (others > options_.maxSize && !library_.codecs.empty()) {
+      for (const auto &[tag, table] : library_.codecs)
+        others -= std::min<uint64_t>(others, table.size());
+      library_.codecs.clear();
+      summary_.trimmed.push_back("the codecs' tables");
+    }
+    // The same number of each kind, as many as there is room for.
+    uint64_t room = options_.maxSize > others + 128 ? options_.maxSize - others - 128 : 0;
+    std::set<std::pair<semdns_pattern_kind, std::string_view>> kept;
+    const std::pair<semdns_pattern_kind, const std::vector<Candidate> *> kinds[] = {
+        {SEMDNS_PATTERN_KEYWORD, &keywords},
+        {SEMDNS_PATTERN_PHRASE, &phrases},
+        {SEMDNS_PATTERN_NGRAM, &ngrams}};
+    bool full = false;
+    for (size_t i = 0; !full; ++i) {
+      bool any = false;
+      for (const auto &[kind, candidates] : kinds) {
+        if (i >= candidates->size() || full)
+          continue;
+        const std::string &text = (*candidates)[i].text;
+        const uint64_t bytes = sizeof(semdns_pattern) + text.size();
+        full = bytes > room;
+        if (full)
+          break;
+        any = true;
+        room -= bytes;
+        kept.emplace(kind, text);
+      }
+      full = full || !any;
+    }
+    const size_t before = library_.patterns.size();
+    std::erase_if(library_.patterns, [&](const patterns::Pattern &p) {
+      return !kept.contains({p.kind, std::string_view(p.text)});
+    });
+    if (before != library_.patterns.size())
+      summary_.trimmed.push_back(std::to_string(before - library_.patterns.size()) + " of " +
+                                 std::to_string(before) + " patterns");
+    if (size() > options_.maxSize)
+      return fail("--max-size=" + std::to_string(options_.maxSize) +
+                      ": what a library must have is larger",
+                  "at least " + std::to_string(size()) + " bytes");
+    return true;
+  }
+
   /// Background documents that have each n-gram.
   bool countBackground() {
     const Documents &all = *background_;
+    if (all.size() == 0)
+      return true; // none, or the base's
+    for (uint32_t n = 1; n <= kPhraseWords; ++n)
+      for (uint32_t i = 0; i < grams_.size(n); ++i)
+        grams_.gram(n, i).background = 0;
+    uint64_t digestSum[2] = {};
+    for (uint32_t d = 0; d < all.size(); ++d)
+      for (int lane = 0; lane < 2; ++lane) {
+        uint64_t part;
+        std::memcpy(&part, all.entry(d).digest + 8 * lane, 8);
+        digestSum[lane] += part;
+      }
+    library_.meta["input.background.documents.sha256"] =
+        sha256Hex({reinterpret_cast<const char *>(digestSum), sizeof digestSum});
     library_.backgroundDocuments = all.size();
     for (uint32_t d = 0; d < all.size(); ++d)
       summary_.backgroundBytes += all.entry(d).textSize;
@@ -606,6 +1093,8 @@ private:
     grams_.forEach(1, kKeywordWords, [&](uint32_t n, uint32_t i, const Gram &g) {
       const int32_t score = contrast ? logOdds(g) : residualIdf(g);
       scores[n][i] = score;
+      if (contrast && !backgroundKnown_ && !inBase_[n][i])
+        return;
       if (g.documents < kMinDocuments || score < (contrast ? kMinLogOdds : kMinResidual))
         return;
       const auto words = grams_.tokensOf(n, i);
@@ -656,7 +1145,10 @@ private:
     return found;
   }
 
-  std::vector<Candidate> bestOf(std::vector<Candidate> candidates) const {
+  std::vector<Candidate> bestOf(std::vector<Candidate> candidates, semdns_pattern_kind kind) {
+    if (parent_)
+      summary_.inherited +=
+          std::erase_if(candidates, [&](const Candidate &c) { return parentHas(kind, c); });
     std::sort(candidates.begin(), candidates.end(), [](const Candidate &a, const Candidate &b) {
       return a.rank != b.rank ? a.rank > b.rank : a.text < b.text;
     });
@@ -678,6 +1170,8 @@ private:
   }
 
   void cover(const std::vector<Candidate> &candidates, KindSummary &summary) const {
+    if (places_.empty())
+      return;
     std::vector<std::vector<bool>> chosen(kPhraseWords + 1);
     for (uint32_t n = 1; n <= kPhraseWords; ++n)
       chosen[n].assign(grams_.size(n), false);
@@ -723,6 +1217,8 @@ private:
     meta["mine.min_support"] = std::to_string(options_.minSupport);
     meta["mine.max_patterns"] = std::to_string(options_.maxPatterns);
     meta["mine.dict_size"] = std::to_string(options_.dictionarySize);
+    meta["mine.max_size"] = std::to_string(options_.maxSize);
+    meta["mine.statistics"] = options_.statistics ? "kept" : "left out";
     meta["mine.codecs"] = std::to_string(options_.codecs);
     meta["mine.k_anonymity"] = std::to_string(options_.kAnonymity);
     meta["mine.near_duplicates"] = options_.keepDuplicates ? "kept" : "dropped";
@@ -744,8 +1240,13 @@ private:
   std::vector<Place> places_;              ///< their tokens, sorted by owner
   std::vector<std::vector<uint32_t>> excluded_;
   Grams grams_;
-  uint64_t mass_ = 0;           ///< sum of the document frequencies of all words
-  uint64_t backgroundMass_ = 0; ///< the same of the background
+  std::optional<Finished> parent_, base_;
+  std::map<std::pair<semdns_pattern_kind, std::string_view>, const patterns::Pattern *>
+      parentPatterns_;
+  std::vector<std::vector<bool>> inBase_; ///< [words][index] with --base: whether it counted there
+  bool backgroundKnown_ = true;           ///< of n-grams that the base does not have
+  uint64_t mass_ = 0;                     ///< sum of the document frequencies of all words
+  uint64_t backgroundMass_ = 0;           ///< the same of the background
 };
 
 } // namespace

@@ -33,10 +33,15 @@ struct Options {
   bool keepDuplicates = false;            ///< else near duplicates count once
   std::vector<std::string> excluded = {}; ///< words, or runs of words, that are cut out of the text
   uint32_t shard = 0, shards = 0; ///< shards > 0: a partial library of one shard (shard < shards)
-  std::vector<std::string> merge = {}; ///< libraries instead of inputs
-  unsigned jobs = 0;                   ///< threads; 0: one a core
-  std::string workFolder = {};         ///< where a killed run can go on; empty: nowhere
-  bool keepTexts = false;              ///< Summary.texts is wanted
+  /// Libraries instead of inputs: partial ones, or finished ones with statistics.
+  std::vector<std::string> merge = {};
+  std::string base = {};       ///< library that the inputs are added to
+  std::string parent = {};     ///< library whose patterns need not be stored again
+  bool statistics = true;      ///< keep counts, so that the library can be a base
+  uint64_t maxSize = 0;        ///< bytes of the file; 0: no limit
+  unsigned jobs = 0;           ///< threads; 0: one a core
+  std::string workFolder = {}; ///< where a killed run can go on; empty: nowhere
+  bool keepTexts = false;      ///< Summary.texts is wanted
 };
 
 /// What a kind's patterns amount to.
@@ -53,6 +58,9 @@ struct Summary {
   uint64_t exactDuplicates = 0, nearDuplicates = 0; ///< documents left out
   bool partial = false;                             ///< the library is a partial one, to be merged
   bool resumed = false;                             ///< went on from a checkpoint
+  uint64_t inherited = 0;           ///< patterns that the parent has, and that are not stored again
+  uint64_t corpusWords = 0;         ///< words that coverage is a share of; 0: no text was at hand
+  std::vector<std::string> trimmed; ///< what --max-size left out
   /// With Options.keepTexts: the documents that counted, by digest, for who makes more of them, and
   /// the number of the owner of each (the same number: the same owner).
   std::vector<std::string> texts;

@@ -187,6 +187,9 @@ std::string buildPlib(const PatternLibrary &library, std::string &error) {
   for (const uint32_t tag : kCodecTags)
     if (const auto it = library.codecs.find(tag); it != library.codecs.end())
       writer.add(tag, 0, artifact::knownVersion(tag), 0, 0, SEMDNS_SECTION_ALIGN, it->second);
+  if (!library.statistics.empty())
+    writer.add(SEMDNS_TAG_STAT, 0, SEMDNS_STAT_VERSION, SEMDNS_SECTION_ZSTD, 0,
+               SEMDNS_SECTION_ALIGN, library.statistics);
   if (!library.partial.empty())
     writer.add(SEMDNS_TAG_PART, 0, SEMDNS_PART_VERSION, 0, 0, SEMDNS_SECTION_ALIGN,
                library.partial);
@@ -239,7 +242,8 @@ std::optional<PatternLibrary> parsePlib(std::string_view bytes, ReadError &error
     while (meta.next(cursor, key, value))
       library.meta.emplace(key, value);
   }
-  if (!section(SEMDNS_TAG_PATS, pats) || !section(SEMDNS_TAG_PART, library.partial))
+  if (!section(SEMDNS_TAG_PATS, pats) || !section(SEMDNS_TAG_STAT, library.statistics) ||
+      !section(SEMDNS_TAG_PART, library.partial))
     return fail();
   for (const uint32_t tag : kCodecTags)
     if (reader.find(tag) >= 0 && !section(tag, library.codecs[tag]))

@@ -33,6 +33,7 @@ struct PatternLibrary {
   std::vector<Pattern> patterns;
   /// Codec tables by tag: DICT, PHRS, TOKM, BYTM; a mode without them is not there.
   std::map<uint32_t, std::string> codecs;
+  std::string statistics; ///< content of the STAT section (statistics.h); empty: none
   std::string partial;    ///< PART section (partial.h); empty but in partial libraries
 
   /// Patterns of one kind: [begin, end) in a parsed library.

@@ -22,6 +22,8 @@ constexpr const char *kHelp = R"(Mines a domain's corpus into a pattern library.
   mine-patterns --domain=legal --input=legal/ --background=medicine/ --background=code/ -o legal.plib
   mine-patterns --domain=legal --input=legal/ --shard=0/2 -o 0.plib      (and 1/2, elsewhere)
   mine-patterns --merge 0.plib 1.plib -o legal.plib
+  mine-patterns --base=legal.plib --input=new/ -o legal-2.plib
+  mine-patterns --domain=contracts --input=contracts/ --parent=legal.plib -o contracts.plib
 
 Inputs: text (documents are the blocks between blank lines), JSON lines ("text"), zstd of either,
 folders of these, - for stdin. With --background keywords are what tells the domain from the
@@ -141,9 +143,18 @@ int main(int argc, char **argv) {
   app.add_flag("--keep-duplicates", options.keepDuplicates, "near duplicates count, each");
   app.add_option("--shard", shard,
                  "I/N: a partial library of the I-th of N parts of the documents, for --merge");
-  auto *merge = app.add_option("--merge", options.merge,
-                               "partial libraries to make one of, instead of inputs");
-  merge->expected(1, 1 << 16)->excludes(input)->excludes(domain);
+  auto *merge =
+      app.add_option("--merge", options.merge,
+                     "partial libraries to make one of, instead of inputs; or finished ones");
+  merge->expected(1, 1 << 16)->excludes(input);
+  app.add_option("--base", options.base,
+                 "library that the inputs are added to, without its corpus");
+  app.add_option("--parent", options.parent,
+                 "library of the zone above: what it has as often is not stored again");
+  app.add_option("--max-size", options.maxSize, "bytes of the library, at most; 0: no limit");
+  bool noStatistics = false;
+  app.add_flag("--no-statistics", noStatistics,
+               "leave out the counts that --base and --merge need");
   app.add_option("-j,--jobs", options.jobs, "threads; 0: one a core. Never changes a byte");
   app.add_option("--work", options.workFolder,
                  "folder for what is read so far: the same command goes on there after a kill");
@@ -159,8 +170,14 @@ int main(int argc, char **argv) {
     return app.exit(e) == 0 ? kDone : kUsage;
   }
   parseCodecs(codecList, options.codecs);
-  if (options.merge.empty() && (options.domain.empty() || options.inputs.empty())) {
+  options.statistics = !noStatistics;
+  if (options.merge.empty() &&
+      ((options.domain.empty() && options.base.empty()) || options.inputs.empty())) {
     std::fprintf(stderr, "mine-patterns: --domain and --input are required, or --merge\n");
+    return kUsage;
+  }
+  if (!options.base.empty() && (!options.merge.empty() || !shard.empty())) {
+    std::fprintf(stderr, "mine-patterns: --base goes with --input alone: merge shards first\n");
     return kUsage;
   }
   if (!shard.empty()) {
@@ -184,6 +201,8 @@ int main(int argc, char **argv) {
   Diagnostics diags;
   mine::Summary summary;
   const auto library = mine::mine(options, diags, summary);
+  for (const std::string &what : summary.trimmed)
+    diags.warning({output, 0, 0}, "--max-size leaves out " + what);
   if (library && summary.resumed)
     diags.note({}, "went on from the checkpoint in '" + options.workFolder + "'");
   if (library && !summary.partial && !summary.noDictionary.empty() && options.dictionarySize != 0 &&
@@ -234,7 +253,7 @@ int main(int argc, char **argv) {
                   output.c_str(), double(bytes.size()) / 1e3);
     return endOutput("mine-patterns", kDone);
   }
-  const uint64_t words = library->wordCount;
+  const uint64_t words = summary.corpusWords;
   nlohmann::ordered_json codecs = nlohmann::ordered_json::object();
   for (const auto &[name, mode, tag] : kCodecs)
     if (library->codecs.contains(tag))
@@ -247,12 +266,14 @@ int main(int argc, char **argv) {
         {"sha256", sha256Hex(bytes)},
         {"documents", library->documentCount},
         {"corpus_bytes", library->byteCount},
-        {"words", words},
+        {"words", library->wordCount},
         {"distinct_words", library->distinctWords},
         {"background_documents", library->backgroundDocuments},
         {"background_bytes", summary.backgroundBytes},
         {"exact_duplicates", summary.exactDuplicates},
         {"near_duplicates", summary.nearDuplicates},
+        {"inherited", summary.inherited},
+        {"trimmed", summary.trimmed},
         {"k_anonymity", std::stoul(library->meta.at("mine.k_anonymity"))},
         {"ngrams", toJson(summary.ngrams, words)},
         {"keywords", toJson(summary.keywords, words)},
@@ -267,7 +288,7 @@ int main(int argc, char **argv) {
   }
   std::printf("%s: %llu documents, %.1f MB, %llu words (%llu distinct)", domainName.c_str(),
               static_cast<unsigned long long>(library->documentCount),
-              double(library->byteCount) / 1e6, static_cast<unsigned long long>(words),
+              double(library->byteCount) / 1e6, static_cast<unsigned long long>(library->wordCount),
               static_cast<unsigned long long>(library->distinctWords));
   if (library->backgroundDocuments)
     std::printf("; background %llu documents, %.1f MB",

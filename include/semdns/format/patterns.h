@@ -73,6 +73,18 @@ typedef struct semdns_pattern {
 } semdns_pattern;
 SEMDNS_FORMAT_ASSERT(sizeof(semdns_pattern) == 32);
 
+/* STAT: counts of n-grams, sorted, from which a library's patterns follow and to which new text can be
+ * added (`mine-patterns --base`, `--merge`). Not critical, zstd. Numbers are LEB128, in the shortest form:
+ *
+ *     mass, background mass: sums of the document frequencies of all words of corpus and background
+ *     levels L (1..SEMDNS_PATS_MAX_WORDS), then the number of n-grams of 1, 2, .. L words
+ *     words: size, bytes; sorted bytewise. The index of a word is its place here
+ *     for n = 1..L its n-grams, sorted by (prefix, word): for n > 1 the prefix (index among the n-grams
+ *       of n-1 words) less that of the one before, the last word (less that of the one before, where the
+ *       prefixes are equal); then the count, and where that is not 0: count less documents, documents
+ *       less owners, background documents. Count 0: there only because others begin with it */
+#define SEMDNS_STAT_VERSION 1u
+
 /* PART: a partial library holds documents yet to be mined: what `mine-patterns --shard=i/n` writes and
  * `--merge` reads. Such a file has an empty PATS, META "partial" is "yes", and only the merge of all
  * shards is a library. Its text is that of the corpus, unprotected.
@@ -84,7 +96,6 @@ SEMDNS_FORMAT_ASSERT(sizeof(semdns_pattern) == 32);
  * A block is whole records: u8 role (0 document, 1 document of the background), u32 owner_size,
  * u32 text_size (at least 1), owner, text (both UTF-8). */
 #define SEMDNS_PART_VERSION 1u
-#define SEMDNS_STAT_VERSION 1u
 #define SEMDNS_PART_MAX_SHARDS 65536u
 #define SEMDNS_PART_MAX_BLOCK (1u << 26)
 

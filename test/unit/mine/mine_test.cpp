@@ -277,7 +277,7 @@ TEST(Mine, ShardsAndThreadsDoNotMatter) {
   options.shard = 0;
   options.minSupport = 9;
   EXPECT_THAT(merged({f.write("o", mined(options)), parts[1]}), HasSubstr("other options"));
-  EXPECT_THAT(merged({f.write("w", whole)}), HasSubstr("not a partial library"));
+  EXPECT_THAT(merged({f.write("w", whole), parts[0]}), HasSubstr("not a partial library"));
 }
 
 /// What one customer wrote, however often, is nowhere in the file.
@@ -309,7 +309,8 @@ TEST(Mine, ACanaryIsNotStored) {
     for (const auto &p : l.patterns)
       if (p.text.find(what) != std::string::npos)
         return true;
-    return bytes.find(what) != std::string::npos || l.codecs[SEMDNS_TAG_DICT].find(what) != std::string::npos;
+    return bytes.find(what) != std::string::npos ||
+           l.codecs[SEMDNS_TAG_DICT].find(what) != std::string::npos;
   };
   for (const char *secret : {"zanzibar", "7319", "mandragora", "quokka", "vault"})
     EXPECT_FALSE(holds(secret)) << secret;
@@ -388,6 +389,128 @@ TEST(Mine, ResumesFromACheckpoint) {
   EXPECT_EQ(patterns::buildPlib(*l, error), whole);
   options.owners = mine::OwnerRule::File;
   EXPECT_THAT(mined(options), HasSubstr("the work of another run"));
+}
+
+/// New text on an old library: counts of what the library has are exact, without the old corpus.
+TEST(Mine, ABaseTakesNewText) {
+  test::ScratchFolder f;
+  const auto documents = legalDocuments();
+  const std::vector<std::string> old(documents.begin(), documents.begin() + 300);
+  const std::vector<std::string> fresh(documents.begin() + 300, documents.end());
+  const auto other = f.write("other", joined(otherDocuments()));
+  mine::Options options{.domain = "d", .inputs = {f.write("all", joined(documents))}};
+  options.backgrounds = {other};
+  patterns::PatternLibrary whole, updated;
+  mined(options, &whole);
+  options.inputs = {f.write("old", joined(old))};
+  options.base = f.write("old.plib", mined(options));
+  EXPECT_THAT(mined(options), Not(HasSubstr("failed")));
+  options.base = f.path("old.plib");
+  options.domain = "";
+  options.inputs = {f.write("new", joined(fresh))};
+  const std::string bytes = mined(options, &updated);
+  ASSERT_THAT(bytes, Not(HasSubstr("failed")));
+  EXPECT_EQ(updated.meta["name"], "d");
+  EXPECT_EQ(updated.serial, 2u);
+  EXPECT_EQ(updated.documentCount, 400u);
+  EXPECT_EQ(updated.wordCount, whole.wordCount);
+  for (const char *text : {"writ of habeas", "plaintiff", "the", "of the"}) {
+    const auto *a = find(whole, SEMDNS_PATTERN_NGRAM, text);
+    const auto *b = find(updated, SEMDNS_PATTERN_NGRAM, text);
+    ASSERT_TRUE(a && b) << text;
+    EXPECT_EQ(a->count, b->count) << text;
+    EXPECT_EQ(a->documents, b->documents) << text;
+    EXPECT_EQ(a->background, b->background) << text;
+  }
+  EXPECT_EQ(texts(updated, SEMDNS_PATTERN_KEYWORD), texts(whole, SEMDNS_PATTERN_KEYWORD));
+  // Without the background its counts stay; and it can be done again.
+  options.backgrounds.clear();
+  options.jobs = 2;
+  options.base = f.write("updated.plib", bytes);
+  EXPECT_EQ(mined(options).substr(0, 6), "SDNA\r\n");
+  options.statistics = false;
+  options.base = f.write("bare.plib", mined(options));
+  EXPECT_THAT(mined(options), HasSubstr("has no statistics"));
+}
+
+/// Finished libraries merge in any grouping to the same bytes, and their counts add up.
+TEST(Mine, FinishedLibrariesMerge) {
+  test::ScratchFolder f;
+  const auto documents = legalDocuments();
+  mine::Options options{.domain = "d"};
+  options.dictionarySize = 1024;
+  std::vector<std::string> parts;
+  for (int i = 0; i < 3; ++i) {
+    const std::vector<std::string> third(documents.begin() + i * 130,
+                                         documents.begin() + (i + 1) * 130);
+    options.inputs = {f.write("t" + std::to_string(i), joined(third))};
+    parts.push_back(f.write("p" + std::to_string(i), mined(options)));
+  }
+  const auto merged = [&](const std::vector<std::string> &files, patterns::PatternLibrary *l) {
+    mine::Options merging;
+    merging.merge = files;
+    return mined(merging, l);
+  };
+  patterns::PatternLibrary l;
+  const std::string all = merged(parts, &l);
+  EXPECT_EQ(l.documentCount, 390u);
+  const auto left = f.write("left", merged({parts[0], parts[1]}, nullptr));
+  const auto right = f.write("right", merged({parts[2], parts[1]}, nullptr));
+  EXPECT_EQ(merged({left, parts[2]}, nullptr), all);
+  EXPECT_EQ(merged({right, parts[0]}, nullptr), all);
+  EXPECT_FALSE(l.codecs[SEMDNS_TAG_DICT].empty());
+  patterns::PatternLibrary whole;
+  options.inputs = {f.path("t0"), f.path("t1"), f.path("t2")};
+  mined(options, &whole);
+  EXPECT_EQ(find(l, SEMDNS_PATTERN_NGRAM, "plaintiff")->count,
+            find(whole, SEMDNS_PATTERN_NGRAM, "plaintiff")->count);
+  EXPECT_EQ(find(l, SEMDNS_PATTERN_PHRASE, "writ of habeas corpus")->documents,
+            find(whole, SEMDNS_PATTERN_PHRASE, "writ of habeas corpus")->documents);
+  options.minSupport = 7;
+  EXPECT_THAT(merged({parts[0], f.write("x", mined(options))}, nullptr), HasSubstr("differs from"));
+}
+
+/// A child holds what its parent does not.
+TEST(Mine, AChildStoresTheDifference) {
+  test::ScratchFolder f;
+  auto documents = legalDocuments();
+  mine::Options options{.domain = "legal", .inputs = {f.write("a", joined(documents))}};
+  options.dictionarySize = 0;
+  const auto parent = f.write("legal.plib", mined(options));
+  for (int i = 0; i < 300; ++i)
+    documents[size_t(i)] += " subject to a force majeure clause";
+  options.inputs = {f.write("b", joined(documents))};
+  options.domain = "contracts";
+  patterns::PatternLibrary alone, child;
+  const std::string before = mined(options, &alone);
+  options.parent = parent;
+  const std::string after = mined(options, &child);
+  EXPECT_TRUE(find(alone, SEMDNS_PATTERN_NGRAM, "plaintiff"));
+  EXPECT_FALSE(find(child, SEMDNS_PATTERN_NGRAM, "plaintiff"));
+  EXPECT_TRUE(find(child, SEMDNS_PATTERN_NGRAM, "force majeure"));
+  EXPECT_EQ(child.meta["parent"], "legal");
+  EXPECT_LT(after.size() * 4, before.size());
+  options.base = f.write("child.plib", after);
+  EXPECT_EQ(mined(options).substr(0, 6), "SDNA\r\n");
+  options.parent.clear();
+  EXPECT_THAT(mined(options), HasSubstr("was mined with --parent"));
+}
+
+TEST(Mine, MaxSizeIsKept) {
+  test::ScratchFolder f;
+  mine::Options options{.domain = "d", .inputs = {f.write("a", joined(legalDocuments()))}};
+  for (const uint64_t size : {20000, 8000, 3000}) {
+    options.maxSize = size;
+    Diagnostics diags;
+    mine::Summary summary;
+    std::string error;
+    const auto l = mine::mine(options, diags, summary);
+    ASSERT_TRUE(l);
+    EXPECT_LE(patterns::buildPlib(*l, error).size(), size);
+    EXPECT_FALSE(l->patterns.empty());
+  }
+  options.maxSize = 400;
+  EXPECT_THAT(mined(options), HasSubstr("what a library must have is larger"));
 }
 
 TEST(Mine, LimitsAndOddCorpora) {
