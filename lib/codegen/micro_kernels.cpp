@@ -13,6 +13,9 @@ const unsigned char kEntry[] = {
 const unsigned char kEncodeEntry[] = {
 #include "lib/codegen/encode_entry.inc"
 };
+const unsigned char kGpuEntry[] = {
+#include "lib/codegen/gpu_entry.inc"
+};
 
 llvm::Expected<std::unique_ptr<llvm::Module>> load(llvm::ArrayRef<unsigned char> bitcode,
                                                    llvm::LLVMContext &context) {
@@ -48,6 +51,10 @@ llvm::Expected<std::unique_ptr<llvm::Module>> loadMicroKernels(llvm::LLVMContext
 
 llvm::Expected<std::unique_ptr<llvm::Module>> loadEncodeKernel(llvm::LLVMContext &context) {
   return load(kEncodeEntry, context);
+}
+
+llvm::Expected<std::unique_ptr<llvm::Module>> loadGpuKernel(llvm::LLVMContext &context) {
+  return load(kGpuEntry, context);
 }
 
 } // namespace semdns::codegen

@@ -13,5 +13,7 @@ namespace semdns::codegen {
 llvm::Expected<std::unique_ptr<llvm::Module>> loadMicroKernels(llvm::LLVMContext &context);
 /// The same of stage 3's (kernels/encode_entry.cpp).
 llvm::Expected<std::unique_ptr<llvm::Module>> loadEncodeKernel(llvm::LLVMContext &context);
+/// And the one of GPUs (kernels/gpu_entry.cpp).
+llvm::Expected<std::unique_ptr<llvm::Module>> loadGpuKernel(llvm::LLVMContext &context);
 
 } // namespace semdns::codegen

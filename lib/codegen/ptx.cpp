@@ -1,5 +1,6 @@
 #include "lib/codegen/codegen.h"
 #include "lib/codegen/dumps.h"
+#include "lib/codegen/micro_kernels.h"
 #include "lib/passes/gpu/passes.h"
 #include "semdns/format/gpu.h"
 
@@ -7,6 +8,7 @@
 #include "mlir/Dialect/GPU/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
 
+#include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -28,13 +30,31 @@ llvm::Expected<std::string> compileImage(mlir::ModuleOp routeModule, llvm::Strin
   registerDialects(registry);
   context.appendDialectRegistry(registry);
 
+  // MLIR takes what it links from files. Nothing of their names reaches the image.
+  llvm::SmallString<128> microKernels;
+  int fd = -1;
+  if (auto error = llvm::sys::fs::createTemporaryFile("semdns", "bc", fd, microKernels))
+    return fail("cannot create a temporary file: " + error.message());
+  llvm::FileRemover remover(microKernels);
+  {
+    llvm::raw_fd_ostream out(fd, /*shouldClose=*/true);
+    llvm::LLVMContext bitcodeContext;
+    auto reader = loadGpuKernel(bitcodeContext);
+    if (!reader)
+      return reader.takeError();
+    llvm::WriteBitcodeToFile(**reader, out);
+    out.close();
+    if (out.has_error())
+      return fail("cannot write '" + microKernels + "': " + out.error().message());
+  }
+
   mlir::OwningOpRef<mlir::ModuleOp> module(routeModule.clone());
   {
     Step step(options, "lower");
     ErrorCollector errors(context);
     mlir::PassManager pm(&context);
     pm.addPass(gpu::createRouteToGpuPass());
-    gpu::buildGpuToNVVMPipeline(pm, chip, features);
+    gpu::buildGpuToNVVMPipeline(pm, chip, features, microKernels);
     if (mlir::failed(pm.run(*module)))
       return fail("lowering the routing program for " + chip + " failed: " + errors.text());
   }
@@ -130,10 +150,12 @@ llvm::Expected<std::string> compileCubin(mlir::ModuleOp routeModule, unsigned ch
 
 std::string makeGpuSection(unsigned target, const semdns_kernel_info_t &info,
                            llvm::StringRef image) {
+  const gpu::GpuShape shape =
+      gpu::shapeFor(info.dim, info.class_count, info.char_ngram_min, info.char_ngram_max);
   semdns_kgpu_header header = {};
   header.abi = SEMDNS_GPU_ABI;
   header.target = target;
-  header.threads = gpu::kThreads;
+  header.threads = shape.threads;
   header.layout = info.layout;
   header.dim = info.dim;
   header.class_count = info.class_count;
@@ -143,6 +165,11 @@ std::string makeGpuSection(unsigned target, const semdns_kernel_info_t &info,
   header.row_count = info.row_count;
   header.bucket_count = info.bucket_count;
   header.minimum_chip = target ? target : 80;
+  header.read_threads = shape.readThreads;
+  header.tile = static_cast<uint32_t>(shape.tile);
+  header.shared_bytes = static_cast<uint32_t>(shape.sharedBytes);
+  header.score_words = static_cast<uint32_t>(shape.scoreWords);
+  header.room = shape.room;
   header.image_offset = sizeof header;
   header.image_size = image.size() + (target ? 0 : 1);
   std::string bytes(sizeof header, '\0');

@@ -29,7 +29,6 @@ bool GpuKernel::parse(Span span, const semdns_section &entry, const Zones &zones
       {"zone_count", h.zone_count, zones.header->zone_count},
       {"row_count", h.row_count, features.header->row_count},
       {"bucket_count", h.bucket_count, features.header->bucket_count},
-      {"reserved field", h.reserved0, 0},
       {"image offset", h.image_offset, sizeof h},
       {"image size", h.image_size, span.size - sizeof h},
   };
@@ -38,11 +37,28 @@ bool GpuKernel::parse(Span span, const semdns_section &entry, const Zones &zones
       return fail(error, SEMDNS_ERROR_SECTION, kTag, 0,
                   "GPU kernel for target %u: %s is %" PRIu64 "; expected %" PRIu64, entry.target,
                   f.what, f.found, f.expected);
-  if (h.threads < 1 || h.threads > 1024 || h.image_size < 1)
-    return fail(error, SEMDNS_ERROR_SECTION, kTag, 0,
-                "GPU kernel for target %u: blocks of %u threads, image of %" PRIu64
-                " bytes; 1 to 1024 and at least 1 are possible",
-                entry.target, h.threads, h.image_size);
+  for (uint32_t word : h.reserved)
+    if (word)
+      return fail(error, SEMDNS_ERROR_SECTION, kTag, 0,
+                  "GPU kernel for target %u: a reserved field is %u; expected 0", entry.target,
+                  word);
+  const struct {
+    const char *what;
+    uint64_t found, least, most;
+  } ranges[] = {
+      {"threads", h.threads, 32, 1024},
+      {"read_threads", h.read_threads, 1, 1024},
+      {"tile", h.tile, 1, 64},
+      {"shared_bytes", h.shared_bytes, 0, 232448},
+      {"score_words", h.score_words, 0, (SEMDNS_MAX_CLASSES + 127) / 128 * 128 + 4},
+      {"room", h.room, 1, SEMDNS_GPU_MAX_ROOM},
+      {"image_size", h.image_size, 1, UINT64_MAX},
+  };
+  for (const auto &r : ranges)
+    if (r.found < r.least || r.found > r.most)
+      return fail(error, SEMDNS_ERROR_SECTION, kTag, 0,
+                  "GPU kernel for target %u: %s is %" PRIu64 "; expected %" PRIu64 " to %" PRIu64,
+                  entry.target, r.what, r.found, r.least, r.most);
   gpu.image = span.data + sizeof h;
   if (entry.target == 0 && memchr(gpu.image, 0, h.image_size) != gpu.image + h.image_size - 1)
     return fail(error, SEMDNS_ERROR_SECTION, kTag, sizeof h,

@@ -1,189 +1,202 @@
-// Runs the GPU kernel of a bundle (gpu_test.cpp writes them) through the CUDA driver and compares
-// its answers with those that a CPU kernel gave. Links nothing of semdns and no CUDA: it can be
-// carried to a machine that has a GPU and nothing else.
+// Asks a GPU and the CPU the same texts and compares every field of their answers; then says how
+// long the parts of a batch take. Needs no more than the files it is given: it can be carried to a
+// machine that has a GPU and nothing else.
 //
-//     run-gpu-bundle FILE...     exit 0: all equal, 1: something differs, 77: no GPU here
-#include "semdns/format/gpu.h"
-#include "semdns/kernel.h"
+//     run-gpu [--fast] ARTIFACT TEXTS...    exit 0: all equal, 1: something differs, 77: no GPU
+//     here
+//
+// TEXTS: JSON lines with "text", or the binary form of `writeTexts` in gpu_test.cpp (*.texts).
+#include "lib/support/diagnostics.h"
+#include "lib/support/files.h"
+#include "lib/support/json_lines.h"
+#include "semdns/gpu.h"
+#include "semdns/semdns.hpp"
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <dlfcn.h>
-#include <fstream>
-#include <iterator>
-#include <string>
-#include <vector>
+#include <random>
 
 namespace {
 
-using Device = int;
-using Address = unsigned long long;
+using namespace semdns;
 
-/// The few functions of libcuda that a launch takes.
-struct Cuda {
-  void *library = nullptr;
-  int (*init)(unsigned);
-  int (*deviceGet)(Device *, int);
-  int (*retain)(void **, Device);
-  int (*setCurrent)(void *);
-  int (*loadData)(void **, const void *);
-  int (*getFunction)(void **, void *, const char *);
-  int (*allocate)(Address *, size_t);
-  int (*release)(Address);
-  int (*toDevice)(Address, const void *, size_t);
-  int (*toHost)(void *, Address, size_t);
-  int (*fill)(Address, unsigned char, size_t);
-  int (*launch)(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
-                void *, void **, void **);
-  int (*synchronise)();
-
-  template <typename F> bool get(F &function, const char *name) {
-    function = reinterpret_cast<F>(dlsym(library, name));
-    return function != nullptr;
+struct Texts {
+  std::string bytes;
+  std::vector<uint64_t> offsets{0};
+  void add(std::string_view text) {
+    bytes += text;
+    offsets.push_back(bytes.size());
   }
-  bool open() {
-    library = dlopen("libcuda.so.1", RTLD_NOW);
-    return library && get(init, "cuInit") && get(deviceGet, "cuDeviceGet") &&
-           get(retain, "cuDevicePrimaryCtxRetain") && get(setCurrent, "cuCtxSetCurrent") &&
-           get(loadData, "cuModuleLoadData") && get(getFunction, "cuModuleGetFunction") &&
-           get(allocate, "cuMemAlloc_v2") && get(release, "cuMemFree_v2") &&
-           get(toDevice, "cuMemcpyHtoD_v2") && get(toHost, "cuMemcpyDtoH_v2") &&
-           get(fill, "cuMemsetD8_v2") && get(launch, "cuLaunchKernel") &&
-           get(synchronise, "cuCtxSynchronize") && init(0) == 0;
+  size_t count() const { return offsets.size() - 1; }
+  std::string_view at(size_t i) const {
+    return std::string_view(bytes).substr(offsets[i], offsets[i + 1] - offsets[i]);
   }
 };
 
-void need(int status, const char *what) {
-  if (status) {
-    std::fprintf(stderr, "%s failed: CUDA error %d\n", what, status);
-    std::exit(1);
+bool read(const std::string &path, Texts &texts) {
+  if (path.size() > 6 && path.substr(path.size() - 6) == ".texts") {
+    std::string error;
+    const auto bytes = readFile(path, error);
+    if (!bytes)
+      return std::fprintf(stderr, "%s\n", error.c_str()), false;
+    for (size_t at = 0; at + 8 <= bytes->size();) {
+      uint64_t size;
+      std::memcpy(&size, bytes->data() + at, 8);
+      texts.add(std::string_view(*bytes).substr(at + 8, size));
+      at += 8 + size;
+    }
+    return true;
   }
+  Diagnostics diagnostics;
+  for (const LabelledText &row : readJsonLines(path, false, diagnostics, BadText::Keep))
+    texts.add(row.text);
+  diagnostics.print(stderr);
+  return !diagnostics.hasErrors();
 }
 
-/// A bundle: the number of parts, their sizes, then the parts (see gpu_test.cpp for their order).
-std::vector<std::string> readBundle(const char *path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(in), {}};
-  std::vector<std::string> parts;
-  uint64_t count = 0;
-  if (bytes.size() >= 8)
-    std::memcpy(&count, bytes.data(), 8);
-  if (count > 64 || bytes.size() < 8 * (1 + count))
-    count = 0;
-  size_t at = 8 * (1 + count);
-  for (uint64_t i = 0; i < count; ++i) {
-    uint64_t size;
-    std::memcpy(&size, bytes.data() + 8 * (1 + i), 8);
-    if (size > bytes.size() - at)
-      return {};
-    parts.push_back(bytes.substr(at, size));
-    at += size;
-  }
-  return parts;
+semdns_gpu *open(const Artifact &artifact, int32_t device, uint32_t texts, uint32_t bytes) {
+  semdns_gpu_options options = {};
+  options.size = sizeof options;
+  options.device = device;
+  options.batch_texts = texts;
+  options.batch_bytes = bytes;
+  semdns_gpu *gpu = nullptr;
+  semdns_error error = {};
+  error.size = sizeof error;
+  if (semdns_gpu_open(artifact.raw(), &options, &gpu, &error) != SEMDNS_OK)
+    std::fprintf(stderr, "%s\n", error.message);
+  return gpu;
 }
 
-bool runBundle(Cuda &cuda, const char *path) {
-  std::vector<std::string> parts = readBundle(path);
-  if (parts.size() != 12) {
-    std::fprintf(stderr, "%s: not a bundle\n", path);
-    return false;
-  }
-  enum {
-    Header,
-    Image,
-    Features,
-    Queries,
-    Buckets,
-    Rows,
-    Norms,
-    Vectors,
-    Exp2,
-    Thresholds,
-    RootOdds,
-    Answers
-  };
-  semdns_kgpu_header header;
-  std::memcpy(&header, parts[Header].data(), sizeof header);
-  auto queries = static_cast<unsigned>(parts[Queries].size() / sizeof(semdns_gpu_query));
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
-  void *module = nullptr, *function = nullptr;
-  need(cuda.loadData(&module, parts[Image].c_str()), "loading the PTX");
-  need(cuda.getFunction(&function, module, SEMDNS_GPU_KERNEL), "finding the kernel");
-  Address memory[12];
-  auto upload = [&](int argument, const std::string &bytes) {
-    need(cuda.allocate(&memory[argument], bytes.size() + 64), "allocating");
-    need(cuda.toDevice(memory[argument], bytes.data(), bytes.size()), "copying");
-  };
-  upload(0, parts[Features]);
-  upload(1, parts[Queries]);
-  upload(2, parts[Buckets]);
-  upload(3, parts[Rows]);
-  upload(4, parts[Norms]);
-  upload(5, parts[Vectors]);
-  upload(6, parts[Exp2]);
-  upload(7, parts[Thresholds]);
-  upload(8, parts[RootOdds]);
-  size_t work = size_t{queries} * header.padded_count * 4;
-  need(cuda.allocate(&memory[9], work), "allocating");
-  need(cuda.allocate(&memory[10], work), "allocating");
-  need(cuda.allocate(&memory[11], parts[Answers].size()), "allocating");
-  need(cuda.fill(memory[9], 0x5a, work), "filling");
-  need(cuda.fill(memory[10], 0x5a, work), "filling");
-  need(cuda.fill(memory[11], 0x5a, parts[Answers].size()), "filling");
-  void *arguments[12];
-  for (int i = 0; i < 12; ++i)
-    arguments[i] = &memory[i];
-  double best = 1e9;
-  for (int round = 0; round < 5; ++round) { // more than once: the first includes loading
-    auto begin = std::chrono::steady_clock::now();
-    need(cuda.launch(function, queries, 1, 1, header.threads, 1, 1, 0, nullptr, arguments, nullptr),
-         "launching");
-    need(cuda.synchronise(), "running");
-    std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    best = took.count() < best ? took.count() : best;
-  }
-  std::vector<semdns_kernel_answer> answers(queries);
-  need(cuda.toHost(answers.data(), memory[11], parts[Answers].size()), "copying back");
-  for (Address address : memory)
-    cuda.release(address);
+void speak(const semdns_bulk_answer &a) {
+  std::fprintf(
+      stderr, " zone %u best %u conf %u %u margin %u status %u reason %u stage %u flags %u", a.zone,
+      a.best, a.confidence, a.best_confidence, a.margin, a.status, a.reason, a.stage, a.flags);
+}
 
-  unsigned different = 0;
-  for (unsigned q = 0; q < queries; ++q) {
-    semdns_kernel_answer expected;
-    std::memcpy(&expected, parts[Answers].data() + q * sizeof expected, sizeof expected);
-    if (!std::memcmp(&answers[q], &expected, sizeof expected))
+bool compare(const char *what, semdns_gpu *gpu, semdns_gpu *cpu, const Texts &texts) {
+  std::vector<semdns_bulk_answer> a(texts.count()), b(texts.count());
+  semdns_gpu_stats stats = {};
+  semdns_gpu_resolve_many(gpu, texts.bytes.data(), texts.offsets.data(), texts.count(), a.data(),
+                          &stats);
+  semdns_gpu_resolve_many(cpu, texts.bytes.data(), texts.offsets.data(), texts.count(), b.data(),
+                          nullptr);
+  size_t different = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    semdns_bulk_answer x = a[i];
+    x.flags &= static_cast<uint8_t>(~SEMDNS_BULK_DEVICE);
+    if (!std::memcmp(&x, &b[i], sizeof x))
       continue;
-    if (++different > 3)
+    if (++different > 5)
       continue;
-    std::fprintf(stderr, "%s: query %u differs at word", path, q);
-    const auto *a = reinterpret_cast<const uint32_t *>(&answers[q]);
-    const auto *b = reinterpret_cast<const uint32_t *>(&expected);
-    for (unsigned w = 0; w < sizeof expected / 4; ++w)
-      if (a[w] != b[w])
-        std::fprintf(stderr, " %u: %u, not %u;", w, a[w], b[w]);
+    std::fprintf(stderr, "%s: text %zu of %zu bytes: '%.60s'\n  GPU", what, i, texts.at(i).size(),
+                 std::string(texts.at(i)).c_str());
+    speak(a[i]);
+    std::fprintf(stderr, "\n  CPU");
+    speak(b[i]);
     std::fputc('\n', stderr);
   }
-  std::printf("%s: %u queries, %u different, %.1f ns a query\n", path, queries, different,
-              best / queries * 1e9);
-  return different == 0;
+  std::printf("%s: %zu texts, %llu answered by the GPU, %zu different, %llu batches, %llu lost\n",
+              what, a.size(), static_cast<unsigned long long>(stats.on_device), different,
+              static_cast<unsigned long long>(stats.launches),
+              static_cast<unsigned long long>(stats.lost));
+  return different == 0 && stats.lost == 0;
+}
+
+/// The texts again and again, shuffled, until there are `count`.
+Texts repeat(const Texts &texts, size_t count) {
+  std::mt19937_64 random(1);
+  Texts out;
+  while (out.count() < count)
+    out.add(texts.at(random() % texts.count()));
+  return out;
+}
+
+void timeParts(semdns_gpu *gpu, const Texts &texts) {
+  semdns_gpu_times t = {};
+  t.size = sizeof t;
+  if (semdns_gpu_measure(gpu, 0, texts.bytes.data(), texts.offsets.data(), texts.count(), 15, &t) !=
+      SEMDNS_OK) {
+    std::puts("  measuring failed");
+    return;
+  }
+  const auto n = static_cast<double>(t.texts);
+  const double up = static_cast<double>(64 << 20) / t.copy_up,
+               down = static_cast<double>(64 << 20) / t.copy_down;
+  std::printf(
+      "  %8u texts, %.1f bytes, %.1f rows each: launch %.1f us, read %.1f M/s, answer %.1f "
+      "M/s, both %.1f M/s, upload %.1f M/s, download %.1f M/s; copies %.1f up %.1f down GB/s\n",
+      t.texts, static_cast<double>(t.bytes) / n, static_cast<double>(t.rows) / n, t.launch / 1e3,
+      n / t.read * 1e3, n / t.answer * 1e3, n / (t.read + t.answer) * 1e3, n / t.upload * 1e3,
+      n / t.download * 1e3, up, down);
 }
 
 } // namespace
 
 int main(int argc, char **argv) {
-  Cuda cuda;
-  Device device;
-  void *context = nullptr;
-  if (!cuda.open() || cuda.deviceGet(&device, 0) != 0) {
-    std::puts("no GPU here");
+  int at = 1;
+  const bool fast = at < argc && !std::strcmp(argv[at], "--fast");
+  at += fast;
+  if (argc - at < 2)
+    return std::fprintf(stderr, "run-gpu [--fast] ARTIFACT TEXTS...\n"), 2;
+  Error error;
+  const Artifact artifact = Artifact::open(argv[at], OpenOptions(), error);
+  if (!artifact)
+    return std::fprintf(stderr, "%s\n", error.raw()->message), 1;
+  semdns_gpu *gpu = open(artifact, SEMDNS_GPU_ALL, 0, 0);
+  semdns_gpu *cpu = open(artifact, SEMDNS_GPU_NONE, 0, 0);
+  if (!gpu || !cpu)
+    return 1;
+  semdns_gpu_info info = {};
+  info.size = sizeof info;
+  semdns_gpu_get_info(gpu, &info);
+  if (!info.device_count) {
+    std::printf("no GPU here: %s\n", info.reason);
     return 77;
   }
-  need(cuda.retain(&context, device), "a context");
-  need(cuda.setCurrent(context), "a context");
+  std::printf("%s on %s (sm_%u, %u processors), driver %u, code made in %.0f ms, %.0f MB taken\n",
+              argv[at], info.devices[0].name, info.devices[0].chip, info.devices[0].processors,
+              info.driver, static_cast<double>(info.devices[0].load_ns) / 1e6,
+              static_cast<double>(info.devices[0].used) / 1e6);
   bool same = true;
-  for (int i = 1; i < argc; ++i)
-    same &= runBundle(cuda, argv[i]);
+  Texts all;
+  for (int i = at + 1; i < argc; ++i) {
+    Texts texts;
+    same &= read(argv[i], texts) && compare(argv[i], gpu, cpu, texts);
+    for (size_t t = 0; t < texts.count(); ++t)
+      all.add(texts.at(t));
+  }
+  if (!fast && all.count()) {
+    const Texts many = repeat(all, 4 << 20);
+    for (const uint32_t size : {1u << 10, 1u << 14, 1u << 17, 1u << 20}) {
+      semdns_gpu *sized = open(artifact, 0, size, 64u << 20);
+      timeParts(sized, many);
+      std::vector<semdns_bulk_answer> answers(many.count());
+      double best = 1e9;
+      for (int round = 0; round < 4; ++round) {
+        const double begin = seconds();
+        semdns_gpu_resolve_many(sized, many.bytes.data(), many.offsets.data(), many.count(),
+                                answers.data(), nullptr);
+        best = std::min(best, seconds() - begin);
+      }
+      std::printf("           from host memory, in batches of that size: %.1f M/s\n",
+                  static_cast<double>(many.count()) / best / 1e6);
+      semdns_gpu_close(sized);
+    }
+    const size_t part = std::min<size_t>(many.count(), 1 << 18);
+    std::vector<semdns_bulk_answer> answers(part);
+    const double begin = seconds();
+    semdns_gpu_resolve_many(cpu, many.bytes.data(), many.offsets.data(), part, answers.data(),
+                            nullptr);
+    std::printf("           one core of this machine: %.2f M/s\n",
+                static_cast<double>(part) / (seconds() - begin) / 1e6);
+  }
+  semdns_gpu_close(gpu);
+  semdns_gpu_close(cpu);
   return same ? 0 : 1;
 }

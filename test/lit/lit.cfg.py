@@ -12,5 +12,6 @@ config.test_exec_root = config.semdns_obj_root
 config.environment["PATH"] = os.path.pathsep.join(
     [config.semdns_tools_dir, config.llvm_tools_dir, config.environment.get("PATH", "")])
 config.substitutions.append(("%sources", config.semdns_source_dir))
+config.substitutions.append(("%gpu_micro_kernels", config.gpu_micro_kernels))
 for tool in os.listdir(config.semdns_tools_dir):
     config.available_features.add(tool)

@@ -12,8 +12,7 @@
 
 namespace semdns::gpu {
 
-/// Emits 32-bit integer code for one thread of a block. Values are i32 unless a name says
-/// otherwise.
+/// Emits 32-bit integer code for one thread. Values are i32 unless a name says otherwise.
 class Emitter {
 public:
   using Value = mlir::Value;
@@ -87,18 +86,55 @@ public:
     mlir::LLVM::StoreOp::create(b, value, address(base, index, value.getType()));
   }
 
-  /// Shared memory of the block: an i32 array in address space 3.
-  Value loadShared(Value memory, Value index) {
-    return mlir::LLVM::LoadOp::create(b, i32(), sharedAddress(memory, index));
+  /// base[index] of i32s in any memory; `type` i32 or a vector of them, aligned to its size.
+  Value loadWords(Value base, Value index, mlir::Type type, unsigned alignment = 4) {
+    return mlir::LLVM::LoadOp::create(b, type, wordAddress(base, index), alignment);
   }
-  void storeShared(Value value, Value memory, Value index) {
-    mlir::LLVM::StoreOp::create(b, value, sharedAddress(memory, index));
+  void storeWords(Value value, Value base, Value index, unsigned alignment = 4) {
+    mlir::LLVM::StoreOp::create(b, value, wordAddress(base, index), alignment);
   }
-  void addShared(Value value, Value memory, Value index) {
-    mlir::LLVM::AtomicRMWOp::create(b, mlir::LLVM::AtomicBinOp::add, sharedAddress(memory, index),
-                                    value, mlir::LLVM::AtomicOrdering::monotonic);
+  Value wordAddress(Value base, Value index) {
+    return mlir::LLVM::GEPOp::create(b, base.getType(), i32(), base,
+                                     llvm::ArrayRef<mlir::LLVM::GEPArg>{index});
   }
-  void barrier() { mlir::NVVM::Barrier0Op::create(b); }
+  mlir::Type words(int64_t n) { return mlir::VectorType::get(n, i32()); }
+  Value extract(Value vector, int64_t i) {
+    return mlir::LLVM::ExtractElementOp::create(b, vector, constant(i));
+  }
+  Value pack(mlir::ValueRange values) {
+    Value vector = mlir::LLVM::PoisonOp::create(b, words(int64_t(values.size())));
+    for (auto [i, value] : llvm::enumerate(values))
+      vector = mlir::LLVM::InsertElementOp::create(b, vector, value, constant(int64_t(i)));
+    return vector;
+  }
+
+  void barrier() { mlir::NVVM::Barrier0Op::create(b); } ///< of the block
+  void barrierOfWarp() { mlir::NVVM::SyncWarpOp::create(b, constant(-1)); }
+  /// Lane `from`'s value; with `Bfly` that of the lane whose number differs in those bits.
+  Value shuffle(Value x, Value from, mlir::NVVM::ShflKind kind = mlir::NVVM::ShflKind::idx) {
+    return mlir::NVVM::ShflOp::create(b, i32(), constant(-1), x, from, constant(31), kind, nullptr);
+  }
+  /// Reduces over the lanes of a warp.
+  Value redux(mlir::NVVM::ReduxKind kind, Value x) {
+    return mlir::NVVM::ReduxOp::create(b, i32(), x, kind, constant(-1));
+  }
+
+  /// 16 x 8 accumulators of bytes from 16 x 32 times 32 x 8, as the hardware spreads them over a
+  /// warp: a[4] and c[4] by rows lane / 4 and + 8, b[2] by column lane / 4.
+  Values mma(mlir::ValueRange a, mlir::ValueRange bs, mlir::ValueRange c) {
+    auto type =
+        mlir::LLVM::LLVMStructType::getLiteral(b.getContext(), {i32(), i32(), i32(), i32()});
+    Values arguments(a);
+    arguments.append(bs.begin(), bs.end());
+    arguments.append(c.begin(), c.end());
+    Value all = mlir::LLVM::CallIntrinsicOp::create(
+                    b, type, b.getStringAttr("llvm.nvvm.mma.m16n8k32.row.col.s8"), arguments)
+                    .getResult(0);
+    Values parts;
+    for (int64_t i = 0; i < 4; ++i)
+      parts.push_back(mlir::LLVM::ExtractValueOp::create(b, all, llvm::ArrayRef<int64_t>{i}));
+    return parts;
+  }
 
   /// acc + the sum of four signed byte products; `x` and `y` hold four bytes each.
   Value dp4a(Value x, Value y, Value acc) {
@@ -138,12 +174,6 @@ public:
     b.setInsertionPointToEnd(op.elseBlock());
     mlir::scf::YieldOp::create(b, otherwise);
     return Values(op.getResults());
-  }
-
-private:
-  Value sharedAddress(Value memory, Value index) {
-    return mlir::LLVM::GEPOp::create(b, memory.getType(), i32(), memory,
-                                     llvm::ArrayRef<mlir::LLVM::GEPArg>{index});
   }
 };
 

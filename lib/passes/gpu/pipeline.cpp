@@ -14,8 +14,8 @@
 
 namespace semdns::gpu {
 
-void buildGpuToNVVMPipeline(mlir::OpPassManager &pm, llvm::StringRef chip,
-                            llvm::StringRef features) {
+void buildGpuToNVVMPipeline(mlir::OpPassManager &pm, llvm::StringRef chip, llvm::StringRef features,
+                            llvm::StringRef microKernels) {
   using namespace mlir;
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
@@ -23,6 +23,8 @@ void buildGpuToNVVMPipeline(mlir::OpPassManager &pm, llvm::StringRef chip,
   target.chip = chip.str();
   target.features = features.str();
   target.optLevel = 3;
+  if (!microKernels.empty())
+    target.linkLibs.push_back(microKernels.str());
   pm.addPass(createGpuNVVMAttachTarget(target));
   pm.addPass(createSCFToControlFlowPass());
   ConvertGpuOpsToNVVMOpsOptions nvvm;
@@ -50,6 +52,7 @@ struct ChipOptions : mlir::PassPipelineOptions<ChipOptions> {
   Option<std::string> chip{*this, "chip", llvm::cl::desc("NVIDIA chip"), llvm::cl::init("sm_80")};
   Option<std::string> features{*this, "features", llvm::cl::desc("PTX version"),
                                llvm::cl::init("+ptx80")};
+  Option<std::string> microKernels{*this, "l", llvm::cl::desc("Micro-kernels to link, as bitcode")};
 };
 } // namespace
 
@@ -62,12 +65,12 @@ void registerGpuPasses() {
   static mlir::PassPipelineRegistration<ChipOptions> toNVVM(
       "gpu-to-nvvm", "Lower a gpu.module to the NVVM dialect",
       [](mlir::OpPassManager &pm, const ChipOptions &options) {
-        buildGpuToNVVMPipeline(pm, options.chip, options.features);
+        buildGpuToNVVMPipeline(pm, options.chip, options.features, options.microKernels);
       });
   static mlir::PassPipelineRegistration<ChipOptions> toPtx(
       "gpu-to-ptx", "Replace a gpu.module by a gpu.binary that holds PTX",
       [](mlir::OpPassManager &pm, const ChipOptions &options) {
-        buildGpuToNVVMPipeline(pm, options.chip, options.features);
+        buildGpuToNVVMPipeline(pm, options.chip, options.features, options.microKernels);
         mlir::GpuModuleToBinaryPassOptions binary;
         binary.compilationTarget = "isa";
         pm.addPass(mlir::createGpuModuleToBinaryPass(binary));

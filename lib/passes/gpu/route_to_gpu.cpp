@@ -15,11 +15,10 @@ namespace {
 using namespace mlir;
 using Values = Emitter::Values;
 
-static_assert(kThreads % 32 == 0 && kThreads <= 1024 && kThreads * 4 >= SEMDNS_MAX_DIM);
-constexpr int64_t kWarps = kThreads / 32;
-
-/// The operations of the embedding stage, one of each.
-struct Stage {
+/// The operations that the kernels are made of, one of each; `match` is null without stage 1.
+struct Program {
+  route::TokenizeOp tokenize;
+  route::MatchOp match;
   route::LookupOp lookup;
   route::PoolOp pool;
   route::QuantizeOp quantize;
@@ -27,473 +26,539 @@ struct Stage {
   route::WeighOp weigh;
   route::SelectOp select;
   route::ClimbOp climb;
+  int64_t terms = 0;
 
-  static FailureOr<Stage> find(route::ProgramOp program) {
-    Stage stage;
+  static FailureOr<Program> find(route::ProgramOp program) {
+    Program found;
     bool twice = false;
     auto take = [&](auto &slot, auto op) {
       twice |= bool(slot);
       slot = op;
     };
-    program.walk([&](route::LookupOp op) { take(stage.lookup, op); });
-    program.walk([&](route::PoolOp op) { take(stage.pool, op); });
-    program.walk([&](route::QuantizeOp op) { take(stage.quantize, op); });
-    program.walk([&](route::ScoreOp op) { take(stage.score, op); });
-    program.walk([&](route::WeighOp op) { take(stage.weigh, op); });
-    program.walk([&](route::SelectOp op) { take(stage.select, op); });
-    program.walk([&](route::ClimbOp op) { take(stage.climb, op); });
-    if (!stage.lookup || !stage.pool || !stage.quantize || !stage.score || !stage.weigh ||
-        !stage.select || !stage.climb)
+    program.walk([&](route::TokenizeOp op) { take(found.tokenize, op); });
+    program.walk([&](route::MatchOp op) { take(found.match, op); });
+    program.walk([&](route::LookupOp op) { take(found.lookup, op); });
+    program.walk([&](route::PoolOp op) { take(found.pool, op); });
+    program.walk([&](route::QuantizeOp op) { take(found.quantize, op); });
+    program.walk([&](route::ScoreOp op) { take(found.score, op); });
+    program.walk([&](route::WeighOp op) { take(found.weigh, op); });
+    program.walk([&](route::SelectOp op) { take(found.select, op); });
+    program.walk([&](route::ClimbOp op) { take(found.climb, op); });
+    if (!found.tokenize || !found.lookup || !found.pool || !found.quantize || !found.score ||
+        !found.weigh || !found.select || !found.climb)
       return program.emitError("has no complete embedding stage, so there is nothing for a GPU");
     if (twice)
       return program.emitError("has more than one embedding stage");
-    return stage;
+    if (found.match)
+      found.terms = program.getTermCount();
+    return found;
   }
 };
 
-/// Emits the kernel's body. Every thread of a block runs it; `uniform` values are the same in all.
-class Kernel : public Emitter {
+GpuShape shapeOf(Program program) {
+  return shapeFor(program.pool.getPool().getType().getSize(),
+                  program.score.getScores().getType().getSize(), program.tokenize.getCharNgramMin(),
+                  program.tokenize.getCharNgramMax());
+}
+
+::mlir::gpu::GPUFuncOp makeKernel(Emitter &e, StringRef name, ArrayRef<Type> arguments,
+                                  unsigned threads) {
+  auto function = ::mlir::gpu::GPUFuncOp::create(e.b, name, e.b.getFunctionType(arguments, {}));
+  function->setAttr(::mlir::gpu::GPUDialect::getKernelFuncAttrName(), e.b.getUnitAttr());
+  function.setKnownBlockSize(ArrayRef<int32_t>{int32_t(threads), 1, 1});
+  for (auto [i, type] : llvm::enumerate(arguments))
+    if (isa<LLVM::LLVMPointerType>(type))
+      function.setArgAttr(unsigned(i), "llvm.noalias", e.b.getUnitAttr());
+  return function;
+}
+
+/// SEMDNS_GPU_READ: route.tokenize, .match, .vote and .lookup are the micro-kernel kernels/read.h,
+/// which is linked in later, with the program's constants.
+void emitRead(Emitter &e, const Program &program, const GpuShape &shape) {
+  SmallVector<Type> types(10, e.ptr());
+  types.append(2, e.i32());
+  SmallVector<Type> all = types; // the text's number stands where the count does
+  all.append(8, e.i32());
+  LLVM::LLVMFuncOp::create(
+      e.b, "uk_gpu_read",
+      LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(e.b.getContext()), all));
+  auto function = makeKernel(e, SEMDNS_GPU_READ, types, shape.readThreads);
+  OpBuilder::InsertionGuard guard(e.b);
+  e.b.setInsertionPointToStart(&function.getBody().front());
+  auto arguments = function.getArguments();
+  Value block = NVVM::BlockIdXOp::create(e.b, e.i32());
+  Value thread = NVVM::ThreadIdXOp::create(e.b, e.i32());
+  Value index = e.add(e.mul(block, e.constant(shape.readThreads)), thread);
+  e.ifThen(e.ltU(index, arguments[10]), [&] {
+    Values operands(arguments.take_front(10));
+    operands.push_back(index);
+    operands.push_back(arguments[11]);
+    route::TokenizeOp tokenize = program.tokenize;
+    route::LookupOp lookup = program.lookup;
+    for (int64_t option :
+         {int64_t(tokenize.getWordNgramMax()), int64_t(tokenize.getCharNgramMin()),
+          int64_t(tokenize.getCharNgramMax()), int64_t(tokenize.getPunct()), program.terms,
+          int64_t(shape.room), int64_t(lookup.getBuckets()), int64_t(lookup.getUnknownNorm())})
+      operands.push_back(e.constant(option));
+    LLVM::CallOp::create(e.b, TypeRange(), "uk_gpu_read", operands);
+  });
+  ::mlir::gpu::ReturnOp::create(e.b);
+}
+
+/// Emits SEMDNS_GPU_ANSWER. A block answers `tile` texts: its warps pool and quantise them, one
+/// text after the other, into a matrix of bytes; tensor cores multiply that with the class vectors,
+/// each warp 32 classes at a time; then each warp weighs, accepts and climbs for the texts that it
+/// has pooled. All but the multiplication is uniform in a warp or goes by lanes; nothing is atomic.
+class AnswerKernel : public Emitter {
 public:
-  Kernel(ImplicitLocOpBuilder &builder, Stage stage, ::mlir::gpu::GPUModuleOp module)
-      : Emitter(builder), stage_(stage), module_(module),
-        dim_(stage.pool.getPool().getType().getSize()),
-        classes_(stage.score.getScores().getType().getSize()), layout_(stage.score.getLayout()),
+  AnswerKernel(ImplicitLocOpBuilder &builder, Program program, const GpuShape &shape,
+               ::mlir::gpu::GPUModuleOp module)
+      : Emitter(builder), program_(program), shape_(shape), module_(module),
+        dim_(program.pool.getPool().getType().getSize()), words_(dim_ / 4),
+        classes_(program.score.getScores().getType().getSize()), layout_(program.score.getLayout()),
         padded_((classes_ + 16 * layout_ - 1) / (16 * layout_) * (16 * layout_)) {}
 
   void emit() {
-    makeFunction();
+    SmallVector<Type> types(9, ptr());
+    types.push_back(i32());
+    auto function = makeKernel(*this, SEMDNS_GPU_ANSWER, types, shape_.threads);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(&function.getBody().front());
+    Value *slots[] = {&texts_,      &rows_,     &table_,  &vectors_, &exp2_,
+                      &thresholds_, &rootOdds_, &scores_, &answers_, &count_};
+    for (auto [slot, argument] : llvm::zip(slots, function.getArguments()))
+      *slot = argument;
     tid_ = NVVM::ThreadIdXOp::create(b, i32());
     lane_ = andI(tid_, constant(31));
     warp_ = shrU(tid_, 5);
-    block_ = NVVM::BlockIdXOp::create(b, i32());
-    first_ = eq(tid_, constant(0));
-    Value scoresBase = address(scores_, mul(wide(block_), constant(padded_, i64())), i32());
-    Value weightsBase = address(weights_, mul(wide(block_), constant(padded_, i64())), i32());
-    scores_ = scoresBase;
-    weights_ = weightsBase;
-    answer_ = address(answers_, mul(wide(block_), constant(kAnswerWords, i64())), i32());
-    readQuery();
-    startPool();
-    lookupAndPool();
-    quantize();
+    Value block = NVVM::BlockIdXOp::create(b, i32());
+    firstText_ = mul(block, constant(shape_.tile));
+    sharedExp2_ = sharedMemory();
+    sharedGain_ = wordAddress(sharedExp2_, constant(shape_.gainAt));
+    sharedQuant_ = wordAddress(sharedExp2_, constant(shape_.quantAt));
+    if (shape_.scoreWords)
+      scores_ = address(scores_, mul(wide(firstText_), constant(shape_.scoreStride, i64())), i32());
+    else
+      scores_ = wordAddress(sharedExp2_, constant(shape_.scoresAt));
+    loop(tid_, constant(256), constant(shape_.threads), {}, [&](Value i, ValueRange) -> Values {
+      storeWords(loadConstant(exp2_, i, i32()), sharedExp2_, i);
+      return {};
+    });
+    eachText([&](Value slot) { pool(slot); });
+    barrier();
     score();
-    weigh();
-    selectAndClimb();
+    barrier();
+    eachText([&](Value slot) { answer(slot); });
     ::mlir::gpu::ReturnOp::create(b);
   }
 
 private:
-  static constexpr int64_t kAnswerWords = sizeof(semdns_kernel_answer) / 4;
-#define FIELD(member) int64_t(offsetof(semdns_kernel_answer, member) / 4)
+#define FIELD(member) int64_t(offsetof(semdns_gpu_answer, member) / 4)
 
-  void makeFunction() {
-    SmallVector<Type> arguments(12, ptr());
-    auto function =
-        ::mlir::gpu::GPUFuncOp::create(b, SEMDNS_GPU_KERNEL, b.getFunctionType(arguments, {}));
-    function->setAttr(::mlir::gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
-    function.setKnownBlockSize(ArrayRef<int32_t>{int32_t(kThreads), 1, 1});
-    for (unsigned i = 0; i < arguments.size(); ++i)
-      function.setArgAttr(i, "llvm.noalias", b.getUnitAttr());
-    b.setInsertionPointToStart(&function.getBody().front());
-    Value *slots[] = {&features_, &queries_,    &buckets_,  &rows_,   &norms_,   &vectors_,
-                      &exp2_,     &thresholds_, &rootOdds_, &scores_, &weights_, &answers_};
-    for (auto [slot, argument] : llvm::zip(slots, function.getArguments()))
-      *slot = argument;
-    // The sum of rows; the quantised query, 4 values a word; a tile of rows; the warps' results.
-    sharedPool_ = shared("pool", dim_);
-    sharedQuant_ = shared("quant", dim_ / 4);
-    sharedRows_ = shared("rows", kThreads);
-    sharedWarps_ = shared("warps", kWarps);
-  }
-
-  /// An array of the image in an address space: 1 global, 3 shared.
-  Value array(StringRef name, int64_t size, unsigned space, Attribute data) {
+  /// The dynamic shared memory of a block, as i32.
+  Value sharedMemory() {
     LLVM::GlobalOp global;
     {
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(module_.getBody());
-      global = LLVM::GlobalOp::create(b, LLVM::LLVMArrayType::get(i32(), size),
-                                      /*isConstant=*/bool(data), LLVM::Linkage::Internal,
-                                      ("semdns_" + name).str(), data, /*alignment=*/4, space);
+      global = LLVM::GlobalOp::create(b, LLVM::LLVMArrayType::get(i32(), 0), /*isConstant=*/false,
+                                      LLVM::Linkage::External, "semdns_shared", Attribute(),
+                                      /*alignment=*/16, /*addrSpace=*/3);
     }
     return LLVM::AddressOfOp::create(b, global);
   }
-  Value shared(StringRef name, int64_t size) { return array(name, size, 3, {}); }
-  /// A map of the zone tree.
+  /// A map of the zone tree, constant data of the image.
   Value table(StringRef name, ArrayRef<int32_t> values) {
     auto type = RankedTensorType::get({int64_t(values.size())}, i32());
-    Value address = array(name, int64_t(values.size()), 1, DenseElementsAttr::get(type, values));
-    return LLVM::AddrSpaceCastOp::create(b, ptr(), address);
+    LLVM::GlobalOp global;
+    {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(module_.getBody());
+      global = LLVM::GlobalOp::create(
+          b, LLVM::LLVMArrayType::get(i32(), int64_t(values.size())), /*isConstant=*/true,
+          LLVM::Linkage::Internal, ("semdns_" + name).str(), DenseElementsAttr::get(type, values),
+          /*alignment=*/4, /*addrSpace=*/1);
+    }
+    return LLVM::AddrSpaceCastOp::create(b, ptr(), LLVM::AddressOfOp::create(b, global));
   }
 
-  //===--- Over all threads of the block -----------------------------------------------------===//
+  Value sum(Value x) { return redux(NVVM::ReduxKind::ADD, x); }
+  Value largest(Value x) { return redux(NVVM::ReduxKind::MAX, x); }
+  Value leastU(Value x) { return redux(NVVM::ReduxKind::UMIN, x); }
 
-  Value redux(NVVM::ReduxKind kind, Value x) {
-    return NVVM::ReduxOp::create(b, i32(), x, kind, constant(-1));
-  }
-  /// Reduces `x` over the block; the result is uniform. `identity` changes nothing under `kind`.
-  Value reduce(NVVM::ReduxKind kind, Value x, int64_t identity) {
-    Value part = redux(kind, x);
-    barrier(); // the slots may still be being read from the last time
-    ifThen(eq(lane_, constant(0)), [&] { storeShared(part, sharedWarps_, warp_); });
-    barrier();
-    Value inside = ltU(lane_, constant(kWarps));
-    Value slot = select(inside, lane_, constant(0));
-    Value all = select(inside, loadShared(sharedWarps_, slot), constant(identity));
-    return redux(kind, all);
-  }
-  Value sum(Value x) { return reduce(NVVM::ReduxKind::ADD, x, 0); }
-  Value largest(Value x) { return reduce(NVVM::ReduxKind::MAX, x, INT32_MIN); }
-  Value leastU(Value x) { return reduce(NVVM::ReduxKind::UMIN, x, -1); }
-
-  /// The classes of this thread: tid, tid + kThreads, ...
-  Values eachClass(ValueRange inits, llvm::function_ref<Values(Value, ValueRange)> body) {
-    return loop(tid_, constant(classes_), constant(kThreads), inits, body);
+  /// The texts of this warp, as numbers in the block's tile.
+  void eachText(llvm::function_ref<void(Value)> body) {
+    loop(warp_, constant(shape_.tile), constant(shape_.threads / 32), {},
+         [&](Value slot, ValueRange) -> Values {
+           body(slot);
+           return {};
+         });
   }
 
-  //===--- The stage, in its order -----------------------------------------------------------===//
+  //===--- Pooling ---------------------------------------------------------------------------===//
 
-  void readQuery() {
-    Value base =
-        address(queries_, mul(wide(block_), constant(sizeof(semdns_gpu_query), i64())), i8());
-    auto word = [&](size_t offset) {
-      return loadConstant(base, constant(int64_t(offset / 4)), i32());
+  /// One text: the bias row and the known features' rows, summed; scaled to bytes; the gain.
+  /// `lanes` lanes a row, `vector` words each, one beside the other, or, where dim is no such
+  /// multiple, `parts` words each, 32 apart; several rows at once where a row takes fewer lanes.
+  void pool(Value slot) {
+    Value zero = constant(0);
+    Value text = add(firstText_, slot);
+    Value exists = ltU(text, count_);
+    Value record = loadConstant(texts_, select(exists, text, zero), words(4), 16);
+    Value begin = extract(record, 0), rows = extract(record, 1), norm = extract(record, 2);
+    Value done = orI(eq(exists, constant(0, b.getI1Type())), eq(rows, constant(-1)));
+    rows = select(done, zero, rows);
+    Value rowIds = address(rows_, begin, i32());
+
+    int64_t lanes = 4;
+    while (lanes < 32 && lanes < words_)
+      lanes *= 2;
+    const int64_t groups = 32 / lanes;
+    const bool contiguous = words_ % 32 == 0 && llvm::is_contained({32, 64, 128}, words_);
+    const int64_t parts = (words_ + lanes - 1) / lanes;
+    Value column = andI(lane_, constant(lanes - 1)), group = shrU(lane_, llvm::Log2_64(lanes));
+    auto wordAt = [&](int64_t part) {
+      return contiguous ? add(mul(column, constant(parts)), constant(part))
+                        : add(column, constant(part * lanes));
     };
-    Value begin = loadConstant(base, constant(0), i64());
-    features_ = address(features_, begin, i64());
-    wordCount_ = word(offsetof(semdns_gpu_query, words));
-    chars_ = word(offsetof(semdns_gpu_query, chars));
-    unigrams_ = word(offsetof(semdns_gpu_query, unigrams));
-    featureCount_ = word(offsetof(semdns_gpu_query, features));
-    flags_ = word(offsetof(semdns_gpu_query, flags));
-    topK_ = minS(maxS(word(offsetof(semdns_gpu_query, top_k)), constant(1)),
-                 constant(SEMDNS_KERNEL_TOP_MAX));
-  }
+    auto loadRow = [&](Value row) -> Values {
+      Value base = address(table_, mul(wide(row), constant(dim_, i64())), i8());
+      Values loaded;
+      if (contiguous) {
+        Value vector = loadConstant(address(base, mul(column, constant(parts * 4)), i8()), zero,
+                                    parts == 1 ? i32() : words(parts), unsigned(parts * 4));
+        for (int64_t part = 0; part < parts; ++part)
+          loaded.push_back(parts == 1 ? vector : extract(vector, part));
+      } else {
+        // Lanes beyond the row read its last word, and what they sum is dropped below.
+        for (int64_t part = 0; part < parts; ++part)
+          loaded.push_back(loadConstant(base, minU(wordAt(part), constant(words_ - 1)), i32(), 4));
+      }
+      return loaded;
+    };
+    auto addWord = [&](Value four, MutableArrayRef<Value> sums) {
+      for (int64_t k = 0; k < 4; ++k) // one byte of the four
+        sums[k] = dp4a(four, constant(int64_t(1) << 8 * k), sums[k]);
+    };
 
-  /// The sum starts at the bias row.
-  void startPool() {
-    loop(tid_, constant(dim_), constant(kThreads), {}, [&](Value d, ValueRange) -> Values {
-      storeShared(signExtend(loadConstant(rows_, d, i8())), sharedPool_, d);
-      return {};
+    // The sum starts at the bias row, in the first group.
+    Values sums(size_t(4 * parts), zero);
+    Value firstGroup = eq(group, zero);
+    Values bias = loadRow(zero);
+    for (int64_t part = 0; part < parts; ++part)
+      addWord(select(firstGroup, bias[size_t(part)], zero),
+              MutableArrayRef<Value>(sums).slice(size_t(4 * part), 4));
+    // Batches of row numbers, 32 at most, one a lane; eight rows in flight.
+    const int64_t together = std::max<int64_t>(1, 8 / groups);
+    sums = loop(zero, rows, constant(32), sums, [&](Value base, ValueRange carried) -> Values {
+      Value mine = add(base, lane_);
+      Value id =
+          ifElse(ltS(mine, rows), [&]() -> Values { return {loadConstant(rowIds, mine, i32())}; },
+                 {constant(-1)})[0];
+      Value many = minS(sub(rows, base), constant(32));
+      return loop(zero, many, constant(together * groups), carried,
+                  [&](Value j, ValueRange partial) -> Values {
+                    SmallVector<Values> loaded;
+                    Values known;
+                    for (int64_t u = 0; u < together; ++u) {
+                      Value from = add(add(j, constant(u * groups)), group);
+                      Value row = shuffle(id, from);
+                      known.push_back(ne(row, constant(-1)));
+                      loaded.push_back(loadRow(select(known.back(), row, zero)));
+                    }
+                    Values next(partial);
+                    for (int64_t u = 0; u < together; ++u)
+                      for (int64_t part = 0; part < parts; ++part)
+                        addWord(select(known[size_t(u)], loaded[size_t(u)][size_t(part)], zero),
+                                MutableArrayRef<Value>(next).slice(size_t(4 * part), 4));
+                    return next;
+                  });
     });
-  }
+    for (int64_t apart = lanes; apart < 32; apart *= 2)
+      for (Value &x : sums)
+        x = add(x, shuffle(x, constant(apart), NVVM::ShflKind::bfly));
 
-  /// The row of a feature, or 0. As kernels/lookup.h: all slots are compared, the largest id
-  /// counts.
-  Value lookup(Value hash) {
-    Value bucket = shrU(mul(shrU(hash, 32), constant(stage_.lookup.getBuckets(), i64())), 32);
-    Value low = narrow(hash);
-    Value fingerprint = select(eq(low, constant(0)), constant(1), low);
-    Value line = address(buckets_, mul(bucket, constant(64, i64())), i8());
-    auto four = VectorType::get(4, i32());
-    Value row = constant(0);
-    for (int64_t half = 0; half < 2; ++half) {
-      Value keys = loadConstant(line, constant(half), four, 16);
-      Value ids = loadConstant(line, constant(half + 2), four, 16);
-      for (int64_t i = 0; i < 4; ++i) {
-        Value key = LLVM::ExtractElementOp::create(b, keys, constant(i));
-        Value id = LLVM::ExtractElementOp::create(b, ids, constant(i));
-        row = maxU(row, select(eq(key, fingerprint), id, constant(0)));
+    Value peak = zero;
+    for (int64_t part = 0; part < parts; ++part) {
+      Value inside = ltU(wordAt(part), constant(words_));
+      for (int64_t k = 0; k < 4; ++k) {
+        Value &x = sums[size_t(4 * part + k)];
+        if (words_ % lanes)
+          x = select(inside, x, zero);
+        peak = maxS(peak, maxS(x, sub(zero, x)));
       }
     }
-    return row;
-  }
-
-  /// Tiles of kThreads features: each thread looks one up, then dim/4 threads a row add the rows of
-  /// the tile, four dimensions a thread, as many rows at a time as threads suffice for. Integer
-  /// sums do not depend on the order.
-  void lookupAndPool() {
-    int64_t words = dim_ / 4, groups = kThreads / words;
-    Value word = remU(tid_, constant(words)), group = divU(tid_, constant(words));
-    Value adds = ltU(tid_, constant(groups * words));
-    Value zero = constant(0), zeroWide = constant(0, i64());
-    Value unknown = constant(
-        int64_t(stage_.lookup.getUnknownNorm()) * int64_t(stage_.lookup.getUnknownNorm()), i64());
-    Values result = loop(
-        zero, featureCount_, constant(kThreads), {zero, zero, zero, zero, zeroWide, zero},
-        [&](Value base, ValueRange carried) -> Values {
-          Value i = add(base, tid_);
-          Values found = ifElse(ltS(i, featureCount_),
-                                [&]() -> Values {
-                                  Value row = lookup(loadConstant(features_, i, i64()));
-                                  Value norm = wide(zeroExtend(loadConstant(norms_, row, i16())));
-                                  Value known = ne(row, zero);
-                                  Value isWord = ltU(sub(i, chars_), unigrams_);
-                                  Value square = select(known, mul(norm, norm),
-                                                        select(isWord, unknown, zeroWide));
-                                  return {row, square};
-                                },
-                                {zero, zeroWide});
-          Value row = found[0];
-          storeShared(row, sharedRows_, tid_);
-          barrier();
-          Value count = minS(sub(featureCount_, base), constant(kThreads));
-          Values sums = ifElse(
-              adds,
-              [&]() -> Values {
-                return loop(
-                    group, count, constant(groups), carried.take_front(4),
-                    [&](Value j, ValueRange partial) -> Values {
-                      Value r = loadShared(sharedRows_, j);
-                      return ifElse(
-                          ne(r, zero),
-                          [&]() -> Values {
-                            Value at = add(mul(wide(r), constant(words, i64())), wide(word));
-                            Value four = loadConstant(rows_, at, i32());
-                            Values next;
-                            for (int64_t k = 0; k < 4; ++k) // one byte of the four
-                              next.push_back(dp4a(four, constant(int64_t(1) << 8 * k), partial[k]));
-                            return next;
-                          },
-                          Values(partial));
-                    });
-              },
-              Values(carried.take_front(4)));
-          barrier(); // before the next tile overwrites the rows
-          sums.push_back(add(carried[4], found[1]));
-          sums.push_back(add(carried[5], select(ne(row, zero), constant(1), zero)));
-          return sums;
-        });
-    barrier(); // the bias is in place, also when there was no feature
-    ifThen(adds, [&] {
-      for (int64_t k = 0; k < 4; ++k)
-        addShared(result[k], sharedPool_, add(shl(word, 2), constant(k)));
-    });
-    rowCount_ = sum(result[5]);
-    // A thread's squares are below 2^6 * 2^32, so both halves' sums fit 32 bits.
-    Value low = sum(narrow(andI(result[4], constant(0xffffff, i64()))));
-    Value high = sum(narrow(shrU(result[4], 24)));
-    Value square = add(wide(low), shl(wide(high), 24));
-    // isqrt: n2 is below 2^47, where rounding cannot lift the root of k^2 - 1 to k, so cutting the
-    // correctly rounded root is exact.
-    Value root = LLVM::CallIntrinsicOp::create(
-                     b, b.getF64Type(), b.getStringAttr("llvm.nvvm.sqrt.rn.d"),
-                     ValueRange{arith::UIToFPOp::create(b, b.getF64Type(), square).getResult()})
-                     .getResult(0);
-    Value n = arith::FPToUIOp::create(b, i32(), root);
-    norm_ = maxU(n, constant(1));
-  }
-
-  void quantize() {
-    // sum() above ended behind a barrier that all additions to the pool precede.
-    int64_t words = dim_ / 4;
-    Value mine = ltU(tid_, constant(words));
-    Value zero = constant(0);
-    Values p = ifElse(mine,
-                      [&]() -> Values {
-                        Values four;
-                        for (int64_t k = 0; k < 4; ++k)
-                          four.push_back(loadShared(sharedPool_, add(shl(tid_, 2), constant(k))));
-                        return four;
-                      },
-                      {zero, zero, zero, zero});
-    Value peak = zero;
-    for (Value x : p)
-      peak = maxS(peak, maxS(x, sub(zero, x)));
-    peak_ = largest(peak);
-    Value ratio = divU(constant(int64_t(127) << 24), maxS(peak_, constant(1)));
-    Value packed = zero;
-    for (int64_t k = 0; k < 4; ++k) { // peak 0: every p is 0, and so is q
-      Value q = shrS(add(mul(p[k], ratio), constant(int64_t(1) << 23)), 24);
-      packed = orI(packed, shl(andI(q, constant(255)), 8 * k));
+    peak = largest(peak);
+    Value ratio = divU(constant(int64_t(127) << 24), maxS(peak, constant(1)));
+    Value row = mul(slot, constant(shape_.quantStride));
+    for (int64_t part = 0; part < parts; ++part) {
+      Value packed = zero;
+      for (int64_t k = 0; k < 4; ++k) { // peak 0: every sum is 0, and so is q
+        Value p = sums[size_t(4 * part + k)];
+        Value q = shrS(add(mul(p, ratio), constant(int64_t(1) << 23)), 24);
+        packed = orI(packed, shl(andI(q, constant(255)), 8 * k));
+      }
+      Value writes = andI(firstGroup, ltU(wordAt(part), constant(words_)));
+      ifThen(writes, [&] { storeWords(packed, sharedQuant_, add(row, wordAt(part))); });
     }
-    ifThen(mine, [&] { storeShared(packed, sharedQuant_, tid_); });
-    barrier();
+    const int64_t steps = (words_ + 15) / 16 * 16;
+    if (steps > words_) // at most 12 words
+      ifThen(ltU(lane_, constant(steps - words_)),
+             [&] { storeWords(zero, sharedQuant_, add(row, add(lane_, constant(words_)))); });
+
+    Value product = mul(constant(program_.weigh.getGain(), i64()), wide(peak));
+    Value gain = narrow(minU(divU(product, wide(maxU(norm, constant(1)))),
+                             constant((int64_t(1) << 24) - 1, i64())));
+    ifThen(eq(lane_, zero), [&] { storeWords(gain, sharedGain_, slot); });
   }
 
+  //===--- Scoring ---------------------------------------------------------------------------===//
+
+  /// All texts of the tile against all classes, 32 classes a warp at a time and 64 dimensions a
+  /// step. The hardware wants, of 32 dimensions, four here and four 16 further on from each lane;
+  /// as sums do not mind the order, each lane takes 16 dimensions in a row, and of the classes four
+  /// in a row, so that texts and classes come in 16 bytes a load.
   void score() {
-    int64_t words = dim_ / 4;
-    Value zero = constant(0), one = constant(1);
-    Values best = eachClass({constant(INT32_MIN)}, [&](Value c, ValueRange carried) -> Values {
-      Value line = divU(c, constant(16)), lane = remU(c, constant(16));
-      Value group = divU(line, constant(layout_)), part = remU(line, constant(layout_));
-      // Word of (class, 4w..4w+3): ((group * words + w) * layout + part) * 16 + lane.
-      Value begin = add(mul(add(mul(group, constant(words * layout_)), part), constant(16)), lane);
-      Value s = loop(zero, constant(words), one, {zero}, [&](Value w, ValueRange acc) -> Values {
-        Value at = add(begin, mul(w, constant(16 * layout_)));
-        return {dp4a(loadShared(sharedQuant_, w), loadConstant(vectors_, at, i32()), acc[0])};
-      })[0];
-      store(s, scores_, c);
-      return {maxS(carried[0], s)};
-    });
-    top_ = largest(best[0]);
+    const int64_t halves = shape_.tile / 16;
+    const int64_t steps = (words_ + 15) / 16, blocks = padded_ / 16;
+    Value zero = constant(0);
+    Value quarter = andI(lane_, constant(3)), row = shrU(lane_, 2);
+    Value column = mul(quarter, constant(4)); // word of a step, and four on
+    loop(
+        warp_, constant((classes_ + 31) / 32), constant(shape_.threads / 32), {},
+        [&](Value chunk, ValueRange) -> Values {
+          // 16 classes are one line of CENT; a lane reads four of them.
+          Value line = minU(add(shl(chunk, 1), shrU(row, 2)), constant(blocks - 1));
+          Value lanes = mul(andI(row, constant(3)), constant(4));
+          Value group = divU(line, constant(layout_)), part = remU(line, constant(layout_));
+          Value begin =
+              add(mul(add(mul(group, constant(words_ * layout_)), part), constant(16)), lanes);
+          Values accumulators(size_t(halves * 16), zero);
+          accumulators = loop(
+              zero, constant(steps), constant(1), accumulators,
+              [&](Value step, ValueRange carried) -> Values {
+                Value word = add(mul(step, constant(16)), column);
+                SmallVector<Value> classes, texts;
+                for (int64_t i = 0; i < 4; ++i) {
+                  // Beyond the last dimension the texts are 0: any class will do.
+                  Value w = minU(add(word, constant(i)), constant(words_ - 1));
+                  Value at = add(begin, mul(w, constant(16 * layout_)));
+                  classes.push_back(loadConstant(address(vectors_, at, i32()), zero, words(4), 16));
+                }
+                for (int64_t eight = 0; eight < 2 * halves; ++eight)
+                  texts.push_back(loadWords(
+                      sharedQuant_,
+                      add(mul(add(row, constant(8 * eight)), constant(shape_.quantStride)), word),
+                      words(4), 16));
+                Values next(carried);
+                for (int64_t k = 0; k < 4; k += 2)
+                  for (int64_t half = 0; half < halves; ++half) {
+                    Value upper = texts[size_t(2 * half)], lower = texts[size_t(2 * half + 1)];
+                    Values a = {extract(upper, k), extract(lower, k), extract(upper, k + 1),
+                                extract(lower, k + 1)};
+                    for (int64_t t = 0; t < 4; ++t) {
+                      Values bs = {extract(classes[size_t(k)], t),
+                                   extract(classes[size_t(k + 1)], t)};
+                      auto slice = MutableArrayRef<Value>(next).slice(size_t(16 * half + 4 * t), 4);
+                      llvm::copy(mma(a, bs, ValueRange(slice)), slice.begin());
+                    }
+                  }
+                return next;
+              });
+          // Of row r and r + 8 a lane holds eight classes in a row, one of each pair of tiles.
+          for (int64_t half = 0; half < halves; ++half)
+            for (int64_t lower = 0; lower < 2; ++lower)
+              for (int64_t odd = 0; odd < 2; ++odd) {
+                Values four;
+                for (int64_t t = 0; t < 4; ++t)
+                  four.push_back(accumulators[size_t(16 * half + 4 * t + 2 * lower + odd)]);
+                Value text = add(row, constant(16 * half + 8 * lower));
+                Value at = add(mul(text, constant(shape_.scoreStride)),
+                               add(mul(chunk, constant(32)),
+                                   add(mul(quarter, constant(8)), constant(4 * odd))));
+                storeWords(pack(four), scores_, at, 16);
+              }
+          return {};
+        });
   }
 
-  /// Q16 weight of a score: 2^-x for x = difference to the best in 1/256 bit.
-  Value weightOf(Value s) {
-    Value x = shrU(mul(minS(sub(top_, s), limit_), gain_), 16);
-    Value bits = shrU(x, 8);
-    Value fraction = loadConstant(exp2_, andI(x, constant(255)), i32());
-    Value far = ltU(constant(16), bits);
-    return select(far, constant(0), shrU(fraction, select(far, constant(0), bits)));
-  }
-  Value share(Value weight) { return narrow(divU(shl(wide(weight), 16), wide(total_))); }
+  //===--- Answering -------------------------------------------------------------------------===//
 
-  void weigh() {
-    Value product = mul(constant(stage_.weigh.getGain(), i64()), wide(peak_));
-    Value quotient = divU(product, wide(norm_));
-    Value most = constant((int64_t(1) << 24) - 1, i64());
-    gain_ = narrow(minU(quotient, most));
-    limit_ = divU(constant(INT32_MAX), maxU(gain_, constant(1)));
-    Value part = eachClass({constant(0)}, [&](Value c, ValueRange carried) -> Values {
-      Value w = weightOf(load(scores_, c, i32()));
-      store(w, weights_, c);
-      return {add(carried[0], w)};
-    })[0];
-    total_ = sum(part);
+  /// What a text's scores are seen through.
+  struct Weighing {
+    Value scores; ///< of this text
+    Value top, gain, limit;
+    Value total;
+  };
+  /// Q16 weight of a score: 2^-x for x = difference to the best in 1/256 bit. Entries that are no
+  /// class have the least of all scores, so that their difference is beyond any limit.
+  Value weightOf(const Weighing &w, Value s) {
+    Value x = shrU(mul(minU(sub(w.top, s), w.limit), w.gain), 16);
+    Value fraction = loadWords(sharedExp2_, andI(x, constant(255)), i32());
+    return shrU(fraction, minU(shrU(x, 8), constant(31))); // at most 2^16: none left from 17 on
   }
-
+  Value share(const Weighing &w, Value weight) {
+    return narrow(divU(shl(wide(weight), 16), wide(w.total)));
+  }
+  /// Four scores at a time; `body` gets the first one's class and the scores.
+  Values eachFour(const Weighing &w, ValueRange inits,
+                  llvm::function_ref<Values(Value, ArrayRef<Value>, ValueRange)> body) {
+    return loop(mul(lane_, constant(4)), constant(shape_.roundedClasses), constant(128), inits,
+                [&](Value c, ValueRange carried) -> Values {
+                  Value four = loadWords(w.scores, c, words(4), 16);
+                  Values s;
+                  for (int64_t i = 0; i < 4; ++i)
+                    s.push_back(extract(four, i));
+                  return body(c, s, carried);
+                });
+  }
   /// Q16 share of the classes of a zone (uniform).
-  Value confidence(Value zone, Value classBegin, Value classEnd) {
+  Value confidence(const Weighing &w, Value zone, Value classBegin, Value classEnd) {
     Value begin = loadConstant(classBegin, zone, i32());
     Value end = loadConstant(classEnd, zone, i32());
-    Value part = eachClass({constant(0)}, [&](Value c, ValueRange carried) -> Values {
-      Value inside = ltU(sub(c, begin), sub(end, begin));
-      return {add(carried[0], select(inside, load(weights_, c, i32()), constant(0)))};
-    })[0];
-    return share(sum(part));
+    Value part = loop(add(begin, lane_), end, constant(32), {constant(0)},
+                      [&](Value c, ValueRange carried) -> Values {
+                        return {add(carried[0], weightOf(w, loadWords(w.scores, c, i32())))};
+                      })[0];
+    return share(w, sum(part));
   }
 
-  void selectAndClimb() {
-    Value zero = constant(0), one = constant(1);
-    ArrayRef<int32_t> zones = stage_.select.getZones();
-    int64_t rootClass = !zones.empty() && zones[0] == 0 ? 1 : 0;
+  void answer(Value slot) {
+    Value zero = constant(0), one = constant(1), none = constant(-1), least = constant(INT32_MIN);
+    Value text = add(firstText_, slot);
+    Value exists = ltU(text, count_);
+    Value record = loadConstant(texts_, select(exists, text, zero), words(4), 16);
+    Value rows = extract(record, 1), info = extract(record, 3);
+    ifThen(andI(exists, ne(rows, none)), [&] {
+      Weighing w;
+      Value at = mul(slot, constant(shape_.scoreStride));
+      if (shape_.scoreWords)
+        at = wide(at);
+      w.scores = wordAddress(scores_, at);
+      // What the classes leave of their last 128.
+      loop(add(lane_, constant(classes_)), constant(shape_.roundedClasses), constant(32), {},
+           [&](Value c, ValueRange) -> Values {
+             storeWords(least, w.scores, c);
+             return {};
+           });
+      barrierOfWarp();
+      w.gain = loadWords(sharedGain_, slot, i32());
+      w.limit = divU(constant(INT32_MAX), maxU(w.gain, one));
+      w.top =
+          largest(eachFour(w, {least}, [&](Value, ArrayRef<Value> s, ValueRange carried) -> Values {
+            return {maxS(carried[0], maxS(maxS(s[0], s[1]), maxS(s[2], s[3])))};
+          })[0]);
+      // Sum of weights; best class; how many are as good; the best of the others.
+      Values seen = eachFour(w, {zero, none, zero, least},
+                             [&](Value c, ArrayRef<Value> s, ValueRange carried) -> Values {
+                               Value total = carried[0], best = carried[1], many = carried[2],
+                                     next = carried[3];
+                               for (int64_t i = 0; i < 4; ++i) {
+                                 total = add(total, weightOf(w, s[size_t(i)]));
+                                 Value equal = eq(s[size_t(i)], w.top);
+                                 best = minU(best, select(equal, add(c, constant(i)), none));
+                                 many = add(many, arith::ExtUIOp::create(b, i32(), equal));
+                                 next = maxS(next, select(equal, least, s[size_t(i)]));
+                               }
+                               return {total, best, many, next};
+                             });
+      w.total = sum(seen[0]);
+      Value topClass = leastU(seen[1]);
+      Value secondScore = select(ltU(one, sum(seen[2])), w.top, largest(seen[3]));
+      decide(w, text, rows, info, topClass, secondScore);
+    });
+  }
+
+  void decide(const Weighing &w, Value text, Value rows, Value info, Value topClass,
+              Value secondScore) {
+    Value zero = constant(0), one = constant(1), none = constant(-1);
+    ArrayRef<int32_t> zones = program_.select.getZones();
+    const int64_t rootClass = !zones.empty() && zones[0] == 0 ? 1 : 0;
     Value classZone = table("class_zone", zones);
-    auto field = [&](int64_t at, Value value) { store(value, answer_, constant(at)); };
+    Value classBegin = table("class_begin", program_.climb.getClassBegin());
+    Value classEnd = table("class_end", program_.climb.getClassEnd());
+    Value parent = table("parent", program_.climb.getParents());
 
-    // Fields that nothing is written to are 0.
-    ifThen(ltU(tid_, constant(kAnswerWords)), [&] { store(zero, answer_, tid_); });
-    barrier();
-
-    // The classes in order of (score descending, number ascending), one after the other: the next
-    // is the largest behind the last. At least two, for the margin.
-    int64_t least = classes_ < 2 ? classes_ : 2;
-    Value wanted = minS(topK_, constant(classes_));
-    Value rounds = maxS(wanted, constant(least));
-    Value none = constant(-1);
-    Values picked =
-        loop(zero, rounds, one, {constant(INT32_MAX), none, zero, none, zero, none, zero, zero},
-             [&](Value i, ValueRange carried) -> Values {
-               Value lastScore = carried[0], lastClass = carried[1];
-               Values mine =
-                   eachClass({constant(INT32_MIN), none}, [&](Value c, ValueRange held) -> Values {
-                     Value s = load(scores_, c, i32());
-                     // Class numbers ascend, so among equal scores the first one met stays.
-                     Value behind = orI(
-                         ltS(s, lastScore),
-                         andI(eq(s, lastScore), compare(arith::CmpIPredicate::sgt, c, lastClass)));
-                     Value better = andI(behind, ltS(held[0], s));
-                     return {select(better, s, held[0]), select(better, c, held[1])};
-                   });
-               Value s = largest(mine[0]);
-               Value k = leastU(select(eq(mine[0], s), mine[1], none));
-               Value w = weightOf(s);
-               ifThen(andI(first_, ltS(i, wanted)), [&] {
-                 field2(FIELD(top_class), i, k);
-                 field2(FIELD(top_zone), i, loadConstant(classZone, k, i32()));
-                 field2(FIELD(top_confidence), i, share(w));
-               });
-               Value isFirst = eq(i, zero), isSecond = eq(i, one);
-               return {s,
-                       k,
-                       select(isFirst, w, carried[2]),
-                       select(isFirst, k, carried[3]),
-                       select(isSecond, w, carried[4]),
-                       select(isSecond, k, carried[5]),
-                       select(isFirst, s, carried[6]),
-                       select(isSecond, s, carried[7])};
-             });
-    Value firstWeight = picked[2], firstClass = picked[3], secondWeight = picked[4],
-          secondClass = picked[5];
-
-    Value margin = classes_ == 1 ? constant(65536) : share(sub(firstWeight, secondWeight));
-    // The root's own class is no best guess.
-    Value best = firstClass;
-    if (rootClass)
-      best = select(eq(firstClass, zero), secondClass, firstClass);
+    // The best class has weight 65536.
+    Value margin =
+        classes_ == 1 ? constant(65536) : share(w, sub(constant(65536), weightOf(w, secondScore)));
+    // The root's own class is no best guess: then the first of those that come next.
+    Value best = topClass, bestScore = w.top;
+    if (rootClass && classes_ > rootClass) {
+      Value rootLeads = eq(topClass, zero);
+      bestScore = select(rootLeads, secondScore, w.top);
+      best = ifElse(rootLeads,
+                    [&]() -> Values {
+                      Value mine = eachFour(
+                          w, {none}, [&](Value c, ArrayRef<Value> s, ValueRange carried) -> Values {
+                            Value first = carried[0];
+                            for (int64_t i = 3; i >= 0; --i) {
+                              Value k = add(c, constant(i));
+                              Value found = andI(eq(s[size_t(i)], secondScore), ne(k, zero));
+                              first = minU(first, select(found, k, none));
+                            }
+                            return {first};
+                          })[0];
+                      return {leastU(mine)};
+                    },
+                    {topClass})[0];
+    }
     Value bestZone = classes_ == rootClass ? zero : loadConstant(classZone, best, i32());
 
-    Value classBegin = table("class_begin", stage_.climb.getClassBegin());
-    Value classEnd = table("class_end", stage_.climb.getClassEnd());
-    Value parent = table("parent", stage_.climb.getParents());
     Value sure = constant(65536);
-    Value isRoot = eq(bestZone, zero);
-    Value bestConfidence = select(isRoot, sure, confidence(bestZone, classBegin, classEnd));
-
+    Value bestConfidence =
+        select(eq(bestZone, zero), sure, confidence(w, bestZone, classBegin, classEnd));
     // Differences of scores fit 25 bits.
     Value odds = constant(INT32_MAX);
-    Value accepted = ne(rowCount_, zero), evidence = accepted;
+    Value evidence = ne(rows, zero), accepted = evidence;
     if (rootClass && classes_ > rootClass) {
-      Value bestScore = select(eq(firstClass, zero), picked[7], picked[6]);
-      Value lead = sub(bestScore, load(scores_, zero, i32()));
+      Value lead = sub(bestScore, loadWords(w.scores, zero, i32()));
       Value behind = ltS(lead, zero);
-      Value size = shrU(mul(minS(select(behind, sub(zero, lead), lead), limit_), gain_), 16);
+      Value size = shrU(mul(minS(select(behind, sub(zero, lead), lead), w.limit), w.gain), 16);
       odds = select(behind, sub(zero, size), size);
       Value enough = loadConstant(rootOdds_, zero, i32());
       accepted = andI(evidence, compare(arith::CmpIPredicate::sge, odds, enough));
     }
-    Value start = select(accepted, bestZone, zero);
-    Value startConfidence = select(accepted, bestConfidence, sure);
-    Values answer = loop(zero, constant(stage_.climb.getSteps()), one, {start, startConfidence},
+    Values answer = loop(zero, constant(program_.climb.getSteps()), one,
+                         {select(accepted, bestZone, zero), select(accepted, bestConfidence, sure)},
                          [&](Value, ValueRange carried) -> Values {
                            Value zone = carried[0], sureness = carried[1];
                            Value unsure = ltU(sureness, loadConstant(thresholds_, zone, i32()));
-                           Value moves = andI(ne(zone, zero), unsure);
-                           // Uniform in the block, so that the reductions inside are reached by all
-                           // threads.
-                           return ifElse(moves,
+                           return ifElse(andI(ne(zone, zero), unsure),
                                          [&]() -> Values {
                                            Value up = loadConstant(parent, zone, i32());
-                                           Value there = confidence(up, classBegin, classEnd);
+                                           Value there = confidence(w, up, classBegin, classEnd);
                                            return {up, select(eq(up, zero), sure, there)};
                                          },
                                          {zone, sureness});
                          });
-
-    ifThen(first_, [&] {
-      field(FIELD(size), constant(sizeof(semdns_kernel_answer)));
-      field(FIELD(stage), select(evidence, constant(SEMDNS_KERNEL_STAGE_EMBEDDING),
-                                 constant(SEMDNS_KERNEL_STAGE_NONE)));
-      field(FIELD(zone), answer[0]);
-      field(FIELD(best_zone), bestZone);
-      field(FIELD(confidence), answer[1]);
-      field(FIELD(best_confidence), bestConfidence);
-      field(FIELD(margin), margin);
-      field(FIELD(flags), orI(flags_, select(evidence, zero, constant(SEMDNS_KERNEL_NO_EVIDENCE))));
-      field(FIELD(word_count), wordCount_);
-      field(FIELD(feature_count), featureCount_);
-      field(FIELD(row_count), rowCount_);
-      field(FIELD(top_count), wanted);
-      field(FIELD(total_weight), total_);
-      field(FIELD(odds), odds);
-      field(FIELD(gain), gain_);
+    Value noEvidence =
+        constant(SEMDNS_KERNEL_STAGE_NONE | SEMDNS_KERNEL_NO_EVIDENCE << SEMDNS_GPU_FLAG_SHIFT);
+    Value stage = select(evidence, constant(SEMDNS_KERNEL_STAGE_EMBEDDING), noEvidence);
+    ifThen(eq(lane_, zero), [&] {
+      static_assert(FIELD(zone) == 0 && FIELD(info) == 7);
+      Value place = address(answers_, mul(wide(text), constant(8, i64())), i32());
+      storeWords(pack({answer[0], bestZone, answer[1], bestConfidence}), place, zero, 16);
+      storeWords(pack({margin, odds, topClass, orI(info, stage)}), place, constant(4), 16);
     });
-  }
-  void field2(int64_t at, Value offset, Value value) {
-    store(value, answer_, add(offset, constant(at)));
   }
 #undef FIELD
 
-  Stage stage_;
+  Program program_;
+  GpuShape shape_;
   ::mlir::gpu::GPUModuleOp module_;
-  int64_t dim_, classes_, layout_, padded_;
+  int64_t dim_, words_, classes_, layout_, padded_;
 
-  Value features_, queries_, buckets_, rows_, norms_, vectors_, exp2_, thresholds_, rootOdds_,
-      scores_, weights_, answers_;
-  Value sharedPool_, sharedQuant_, sharedRows_, sharedWarps_;
-  Value tid_, lane_, warp_, block_, first_, answer_;
-  // Uniform.
-  Value wordCount_, chars_, unigrams_, featureCount_, flags_, topK_;
-  Value rowCount_, norm_, peak_, top_, gain_, limit_, total_;
+  Value texts_, rows_, table_, vectors_, exp2_, thresholds_, rootOdds_, scores_, answers_, count_;
+  Value sharedExp2_, sharedGain_, sharedQuant_;
+  Value tid_, lane_, warp_, firstText_;
 };
 
 struct RouteToGpuPass : PassWrapper<RouteToGpuPass, OperationPass<ModuleOp>> {
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(RouteToGpuPass)
 
   StringRef getArgument() const override { return "route-to-gpu"; }
-  StringRef getDescription() const override {
-    return "Add a GPU kernel for the embedding stage of a routing program";
-  }
+  StringRef getDescription() const override { return "Add the GPU kernels of a routing program"; }
   void getDependentDialects(DialectRegistry &registry) const override {
     registry.insert<arith::ArithDialect, ::mlir::gpu::GPUDialect, LLVM::LLVMDialect,
                     NVVM::NVVMDialect, scf::SCFDialect>();
@@ -506,19 +571,43 @@ struct RouteToGpuPass : PassWrapper<RouteToGpuPass, OperationPass<ModuleOp>> {
       module.emitError("expected one route.program, found ") << programs.size();
       return signalPassFailure();
     }
-    auto stage = Stage::find(programs.front());
-    if (failed(stage))
+    auto program = Program::find(programs.front());
+    if (failed(program))
       return signalPassFailure();
     ImplicitLocOpBuilder b(programs.front().getLoc(), &getContext());
     b.setInsertionPointToEnd(module.getBody());
     auto gpuModule = ::mlir::gpu::GPUModuleOp::create(b, "semdns_gpu");
     module->setAttr(::mlir::gpu::GPUDialect::getContainerModuleAttrName(), b.getUnitAttr());
     b.setInsertionPointToEnd(gpuModule.getBody());
-    Kernel(b, *stage, gpuModule).emit();
+    GpuShape shape = shapeOf(*program);
+    Emitter emitter(b);
+    emitRead(emitter, *program, shape);
+    AnswerKernel(b, *program, shape, gpuModule).emit();
   }
 };
 
 } // namespace
+
+GpuShape shapeFor(int64_t dim, int64_t classes, int64_t charMin, int64_t charMax) {
+  GpuShape shape;
+  const int64_t words = dim / 4, steps = (words + 15) / 16 * 16;
+  shape.room = unsigned(std::max<int64_t>(3, charMax ? charMax - charMin + 1 : 0));
+  shape.quantStride = steps % 32 == 0 ? steps + 16 : steps; // rows of a warp meet in no bank
+  shape.roundedClasses = (classes + 127) / 128 * 128;
+  shape.scoreStride = shape.roundedClasses + 4;
+  shape.gainAt = 256;
+  auto layOut = [&](int64_t tile, bool scoresInside) {
+    shape.tile = tile;
+    shape.quantAt = shape.gainAt + tile;
+    shape.scoresAt = shape.quantAt + tile * shape.quantStride;
+    shape.scoreWords = scoresInside ? 0 : shape.scoreStride;
+    shape.sharedBytes = 4 * (shape.scoresAt + (scoresInside ? tile * shape.scoreStride : 0));
+    return shape.sharedBytes <= kMostShared;
+  };
+  if (!layOut(32, true) && !layOut(16, true))
+    layOut(16, false);
+  return shape;
+}
 
 std::unique_ptr<mlir::Pass> createRouteToGpuPass() { return std::make_unique<RouteToGpuPass>(); }
 

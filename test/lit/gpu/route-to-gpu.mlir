@@ -1,4 +1,4 @@
-// The embedding stage as one GPU kernel: whole blocks in lock step, integers only.
+// A routing program as two GPU kernels: bytes to rows, and rows to answers. Integers only.
 // RUN: semdns-opt %s --route-to-gpu | FileCheck %s
 
 // CHECK: module attributes {gpu.container_module}
@@ -9,15 +9,22 @@
 // Maps of the tree are constants of the image, thresholds are not.
 // CHECK-DAG: llvm.mlir.global internal constant @semdns_class_zone(dense<[1, 2, 3]>
 // CHECK-DAG: llvm.mlir.global internal constant @semdns_parent(dense<[0, 0, 1, 0]>
-// CHECK-DAG: llvm.mlir.global internal @semdns_pool() {addr_space = 3 : i32
-// CHECK: gpu.func @semdns_kernel_route_gpu
-// CHECK-SAME: kernel attributes {known_block_size = array<i32: 256, 1, 1>}
-// Two look-ups' lines, four dimensions a thread, and the query against the classes.
+// CHECK-DAG: llvm.mlir.global external @semdns_shared() {addr_space = 3 : i32, alignment = 16 : i64}
+// CHECK: gpu.func @semdns_kernel_read_gpu
+// CHECK-SAME: kernel attributes {known_block_size = array<i32: 128, 1, 1>}
+// The text with the program's options: word and character n-grams, punctuation, keywords, room.
+// CHECK: llvm.call @uk_gpu_read
+// CHECK: gpu.func @semdns_kernel_answer_gpu
+// CHECK-SAME: kernel attributes {known_block_size = array<i32: 512, 1, 1>}
+// Rows of eight features at once, four dimensions a lane and word.
+// CHECK: nvvm.shfl.sync
 // CHECK: nvvm.dot.accumulate.4way
-// CHECK: llvm.atomicrmw add
-// CHECK: nvvm.redux.sync add
+// 32 texts against 32 classes and 64 dimensions a step: two halves of the tile, four tiles of classes,
+// two halves of the dimensions.
+// CHECK-COUNT-16: llvm.call_intrinsic "llvm.nvvm.mma.m16n8k32.row.col.s8"
 // CHECK: nvvm.redux.sync max
 // CHECK: gpu.return
+// CHECK-NOT: llvm.atomicrmw
 // CHECK-NOT: math.
 
 route.program @demo zones 4 terms 0 {

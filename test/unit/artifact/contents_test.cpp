@@ -330,7 +330,10 @@ TEST(Contents, GpuKernel) {
   h.row_count = Sample::kRows;
   h.bucket_count = 1;
   h.minimum_chip = 80;
-  h.image_offset = 64;
+  h.read_threads = 128;
+  h.tile = 32;
+  h.room = 3;
+  h.image_offset = sizeof h;
   h.image_size = 5;
   const std::string good =
       std::string(reinterpret_cast<const char *>(&h), sizeof h) + std::string(".ptx\0", 5);
@@ -344,7 +347,7 @@ TEST(Contents, GpuKernel) {
   for (size_t at = 0; at < sizeof h; at += 4)
     if (at != offsetof(semdns_kgpu_header, minimum_chip))
       EXPECT_EQ(code(at, UINT32_MAX), SEMDNS_ERROR_SECTION) << at;
-  EXPECT_EQ(code(64, 0), SEMDNS_ERROR_SECTION); // NUL within
+  EXPECT_EQ(code(sizeof h, 0), SEMDNS_ERROR_SECTION); // NUL within
 }
 
 // Deterministic mutations of sealed files: whatever the validators say, they must survive it, and

@@ -297,7 +297,9 @@ TEST_F(Codegen, GpuSectionsHoldPtx) {
   auto ptx = codegen::compilePtx(*module);
   ASSERT_TRUE(bool(ptx)) << llvm::toString(ptx.takeError());
   EXPECT_NE(ptx->find(".target sm_80"), std::string::npos);
-  EXPECT_NE(ptx->find("dp4a"), std::string::npos);
+  EXPECT_NE(ptx->find("mma.sync"), std::string::npos);
+  EXPECT_NE(ptx->find(SEMDNS_GPU_READ), std::string::npos);
+  EXPECT_EQ(ptx->find(".local"), std::string::npos); // no keywords: everything in registers
   semdns_kernel_info_t info = {};
   info.layout = 2;
   info.class_count = 33;

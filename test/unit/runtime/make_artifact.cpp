@@ -1,5 +1,7 @@
 #include "test/unit/runtime/make_artifact.h"
 
+#include "semdns/format/gpu.h"
+
 #include "kernels/tokenise.h"
 #include "lib/pack/classes_build.h"
 #include "lib/pack/features_build.h"
@@ -61,7 +63,7 @@ void addZone(spec::ZoneTree &tree, uint32_t parent, const std::string &label) {
   zone.path = parent ? above.path + "/" + spelled : spelled;
   zone.levels = above.levels;
   zone.levels.push_back(label);
-  zone.ttl = 60 * (1 + static_cast<uint32_t>(tree.zones.size()));
+  zone.ttl = 60 * (1 + static_cast<uint32_t>(tree.zones.size() % 1000));
   zone.engines = above.engines;
   tree.zones.push_back(zone);
 }
@@ -297,7 +299,7 @@ SectionBytes packSections(const TestModel &m) {
 }
 
 std::string packArtifact(const TestModel &m, const std::vector<KernelSection> &kernels,
-                         uint64_t serial) {
+                         uint64_t serial, const std::string &gpu) {
   std::string error;
   const SectionBytes s = packSections(m);
   const std::string meta = pack::buildMeta({{"name", "random"}, {"tool.version", "test"}}, error);
@@ -323,6 +325,8 @@ std::string packArtifact(const TestModel &m, const std::vector<KernelSection> &k
   for (const KernelSection &kernel : kernels)
     writer.add(SEMDNS_TAG_KCPU, kernel.isa, SEMDNS_KERNEL_ABI, SEMDNS_SECTION_CODE, m.layout,
                SEMDNS_CODE_ALIGN, kernel.elf);
+  if (!gpu.empty())
+    writer.add(SEMDNS_TAG_KGPU, 0, SEMDNS_KGPU_VERSION, 0, m.layout, SEMDNS_SECTION_ALIGN, gpu);
   return writer.finish();
 }
 

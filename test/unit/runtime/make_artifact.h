@@ -52,9 +52,10 @@ struct KernelSection {
   std::string elf;
 };
 
-/// The whole file; its META name is "random". Aborts when lib/pack refuses the model.
+/// The whole file; its META name is "random"; `gpu` is a KGPU section of PTX, or empty. Aborts when
+/// lib/pack refuses the model.
 std::string packArtifact(const TestModel &model, const std::vector<KernelSection> &kernels = {},
-                         uint64_t serial = 7);
+                         uint64_t serial = 7, const std::string &gpu = {});
 
 /// The sections' bytes as the file has them, for tests below the container.
 struct SectionBytes {
