@@ -12,14 +12,12 @@ constexpr uint32_t kStaleTtl = 30; ///< seconds, RFC 8767's
 constexpr uint64_t kMillisecond = 1000000;
 
 template <typename T> T load(const T &from) { return __atomic_load_n(&from, __ATOMIC_RELAXED); }
-void count(uint64_t &counter) { __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED); }
 
 uint64_t align64(uint64_t n) { return (n + 63) & ~uint64_t(63); }
 
 /// What a query looks up with.
 struct Look {
-  Key text;
-  Scope scope;
+  Keys text;
   Origin origin;
   uint64_t now, flushes;
   bool share; ///< the artifact has decisions that scopes may share
@@ -38,19 +36,26 @@ uint64_t leftOf(const Entry &e, uint64_t now) {
 
 uint32_t seconds(uint64_t ns) { return static_cast<uint32_t>(ns / 1000000000u); }
 
+/// An entry that was found and is not fresh.
+struct Old {
+  bool there;
+  Entry entry;
+};
+
 /// Looks for a fresh entry, the scope's own and then the shared one; leaves the first that is not
-/// fresh in `old`, whose key is then not {0, 0}.
-bool lookUp(const Classifier &c, const Look &look, const Key &key, Entry &entry, Place &place,
-            Entry &old) {
-  for (const bool shared : {false, true}) {
-    if (shared && !look.share)
-      break;
-    if (!find(c.store, shared ? key : join(key, look.scope), entry, place))
-      continue;
+/// fresh in `old`.
+bool lookUp(const Classifier &c, const Look &look, const Keys &keys, Entry &entry, Place &place,
+            Old &old) {
+  if (find(c.store, keys.own, entry, place)) {
     if (fresh(look, entry))
       return true;
-    if (!old.key.low && !old.key.high)
-      old = entry;
+    old = {true, entry};
+  }
+  if (look.share && find(c.store, keys.shared, entry, place)) {
+    if (fresh(look, entry))
+      return true;
+    if (!old.there)
+      old = {true, entry};
   }
   return false;
 }
@@ -68,9 +73,10 @@ uint32_t zoneOf(const Classifier &c, const semdns_artifact &a, const Entry &e) {
 
 /// Answers with a decision whose time is over, or that an older artifact took: better than what
 /// stage 2 alone makes of a text that it would have left to stage 3.
-bool serveStale(const Classifier &c, const semdns_artifact &a, const Look &look, const Entry &old,
+bool serveStale(const Classifier &c, const semdns_artifact &a, const Look &look, const Old &found,
                 semdns_answer &answer) {
-  if ((!old.key.low && !old.key.high) || old.epoch != static_cast<uint32_t>(look.origin.epoch))
+  const Entry &old = found.entry;
+  if (!found.there || old.epoch != static_cast<uint32_t>(look.origin.epoch))
     return false;
   if (old.expires <= look.now && look.now - old.expires >= load(c.limits.stale))
     return false;
@@ -93,13 +99,13 @@ bool serveStale(const Classifier &c, const semdns_artifact &a, const Look &look,
 
 /// Keeps the answer under the text's key, and under its inputs' where stage 3 decided; sets its
 /// TTL. Returns when it expires, 0 if it is not kept.
-uint64_t keep(Classifier &c, const semdns_artifact &a, const Look &look, const Key *inputs,
-              semdns_answer &answer) {
+uint64_t keep(Classifier &c, const semdns_artifact &a, const semdns_query &query, const Look &look,
+              const Keys *inputs, semdns_answer &answer) {
   if (!c.store.shards)
     return 0;
   const uint32_t cap = answer.status == SEMDNS_ROUTED ? kMaxTtl : load(c.limits.negative);
   SipHash jitter(c.seed.k0, c.seed.k1);
-  jitter.word(look.text.low);
+  jitter.word(look.text.own.low);
   const uint32_t ttl = jitteredTtl(answer.ttl, cap, jitter.finish(look.now).low);
   answer.ttl = ttl / 1000;
   if (!ttl)
@@ -108,7 +114,7 @@ uint64_t keep(Classifier &c, const semdns_artifact &a, const Look &look, const K
   Entry e;
   e.digest[0] = look.origin.digest[0];
   e.digest[1] = look.origin.digest[1];
-  e.scope = shared ? 0 : look.scope.tag;
+  e.scope = shared ? 0 : scopeTag(c.seed, query.scope, query.scope ? query.scope_size : 0);
   e.serial = look.origin.serial;
   e.zoneName = nameKey(c.seed, answer.zone.name);
   e.expires = look.now + ttl * kMillisecond;
@@ -116,10 +122,10 @@ uint64_t keep(Classifier &c, const semdns_artifact &a, const Look &look, const K
   e.ttl = ttl;
   e.decision = resolve::decisionOf(answer);
   const uint32_t quota = load(c.limits.quota);
-  for (const Key *key : {&look.text, inputs}) {
-    if (!key)
+  for (const Keys *keys : {&look.text, inputs}) {
+    if (!keys)
       continue;
-    e.key = shared ? *key : join(*key, look.scope);
+    e.key = shared ? keys->shared : keys->own;
     insert(c.store, e, quota, look.flushes, look.now);
   }
   return e.expires;
@@ -133,22 +139,38 @@ void answerFrom(const semdns_artifact &a, const Entry &e, uint64_t now, semdns_a
 
 /// The same under the text's key, so that it is found sooner next time.
 void keepAlias(Classifier &c, const Look &look, Entry e) {
-  e.key = e.scope ? join(look.text, look.scope) : look.text;
+  e.key = e.scope ? look.text.own : look.text.shared;
   insert(c.store, e, load(c.limits.quota), look.flushes, look.now);
 }
 
+/// A scratch's own counters, or the last ones, which those share that have found none.
 Counters &countersOf(const Classifier &c, const semdns_scratch *scratch) {
-  const uint64_t at = reinterpret_cast<uintptr_t>(scratch) >> 6;
-  return c.counters[(at * 0x9e3779b97f4a7c15u) >> 59];
+  const auto self = reinterpret_cast<uintptr_t>(scratch);
+  Counters &own = c.counters[(uint64_t(self >> 6) * 0x9e3779b97f4a7c15u >> 32) % (kCounters - 1)];
+  uint64_t owner = load(own.owner);
+  if (owner == self || (!owner && __atomic_compare_exchange_n(&own.owner, &owner, self, false,
+                                                              __ATOMIC_RELAXED, __ATOMIC_RELAXED)))
+    return own;
+  return c.counters[kCounters - 1];
 }
-static_assert(kCounters == 1u << (64 - 59));
+
+void count(Counters &counters, uint64_t Counters::*which) {
+  uint64_t &counter = counters.*which;
+  if (load(counters.owner))
+    __atomic_store_n(&counter, load(counter) + 1, __ATOMIC_RELAXED); // nobody else writes it
+  else
+    __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
+}
 
 /// Runs stage 3 for itself, or for all in a flight.
-void encode(Classifier &c, const semdns_scratch &scratch, const Look &look, const Key &inputs,
-            Course &course, uint32_t flight, Counters &counters, semdns_answer &answer) {
+void encode(Classifier &c, const semdns_scratch &scratch, const semdns_query &query,
+            const Look &look, const Keys &inputs, Course &course, uint32_t flight,
+            Counters &counters, semdns_answer &answer) {
   semdns_artifact *artifact = resolve::artifactOf(scratch);
   const semdns_artifact &a = *artifact;
-  Entry entry, old = {};
+  Entry entry;
+  Old old;
+  old.there = false;
   Place place;
   uint64_t expires = 0;
   uint32_t ttl = 0;
@@ -157,30 +179,27 @@ void encode(Classifier &c, const semdns_scratch &scratch, const Look &look, cons
     answerFrom(a, entry, look.now, answer);
     expires = entry.expires;
     ttl = answer.ttl;
-    count(counters.inputHits);
+    count(counters, &Counters::inputHits);
   } else {
     resolve::runEncoder(scratch, course);
     resolve::fillAnswer(scratch, course, answer);
-    count(counters.encoded);
-    expires = keep(c, a, look, &inputs, answer);
+    count(counters, &Counters::encoded);
+    expires = keep(c, a, query, look, &inputs, answer);
     ttl = answer.ttl;
   }
   if (flight != kNoFlight)
     land(c.flights, flight, artifact, resolve::decisionOf(answer), expires, ttl);
 }
 
-Look lookOf(const Classifier &c, const semdns_artifact &a, const semdns_query &query,
-            uint64_t epoch) {
-  Look look;
+void lookWith(const Classifier &c, const semdns_artifact &a, const semdns_query &query,
+              uint64_t epoch, Look &look) {
   look.flushes = __atomic_load_n(&c.store.flushes, __ATOMIC_ACQUIRE);
-  look.text = textKey(c.seed, a, query);
-  look.scope = scopeOf(c.seed, query.scope, query.scope ? query.scope_size : 0);
+  textKeys(c.seed, a, query, look.text);
   memcpy(look.origin.digest, a.digest, sizeof look.origin.digest);
   look.origin.serial = a.serial;
   look.origin.epoch = epoch;
   look.now = query.now;
   look.share = a.anyShareable;
-  return look;
 }
 
 } // namespace
@@ -207,13 +226,11 @@ void deinitClassifier(Classifier &c) {
 
 Counters sumOf(const Classifier &c) {
   Counters sum = {};
-  constexpr uint32_t kFields = sizeof(Counters) / 8;
-  for (uint32_t i = 0; i < kCounters; ++i) {
-    const auto *from = reinterpret_cast<const uint64_t *>(&c.counters[i]);
-    auto *to = reinterpret_cast<uint64_t *>(&sum);
-    for (uint32_t f = 0; f < kFields; ++f)
-      to[f] += load(from[f]);
-  }
+  for (uint32_t i = 0; i < kCounters; ++i)
+    for (uint64_t Counters::*which :
+         {&Counters::hits, &Counters::inputHits, &Counters::misses, &Counters::stale,
+          &Counters::encoded, &Counters::joined, &Counters::offered, &Counters::refreshed})
+      sum.*which += load(c.counters[i].*which);
   return sum;
 }
 
@@ -232,16 +249,18 @@ semdns_status classify(Classifier &c, semdns_resolver *resolver, semdns_scratch 
   const bool late = query.deadline && query.now > query.deadline;
   const bool looks = c.store.shards && mode != Mode::Refresh && !late;
   Look look = {};
-  Entry entry, old = {};
+  Entry entry;
+  Old old;
+  old.there = false;
   Place place;
   if (c.store.shards)
-    look = lookOf(c, a, query, epoch);
+    lookWith(c, a, query, epoch, look);
   if (looks && lookUp(c, look, look.text, entry, place, old)) {
     answerFrom(a, entry, look.now, answer);
-    count(counters.hits);
+    count(counters, &Counters::hits);
     if (leftOf(entry, look.now) * 10 <= entry.ttl * kMillisecond && offerRefresh(place)) {
       outcome.refresh = true;
-      count(counters.offered);
+      count(counters, &Counters::offered);
     }
     return SEMDNS_OK;
   }
@@ -249,44 +268,45 @@ semdns_status classify(Classifier &c, semdns_resolver *resolver, semdns_scratch 
   resolve::runFirst(*scratch, query, course);
   if (!course.asks) {
     if (looks)
-      count(counters.misses);
+      count(counters, &Counters::misses);
     if (course.missed && serveStale(c, a, look, old, answer)) {
-      count(counters.stale);
+      count(counters, &Counters::stale);
       return SEMDNS_OK;
     }
     resolve::fillAnswer(*scratch, course, answer);
     if (!course.hurried && !course.late)
-      keep(c, a, look, nullptr, answer);
+      keep(c, a, query, look, nullptr, answer);
     return SEMDNS_OK;
   }
   if (!c.store.shards)
-    look = lookOf(c, a, query, epoch);
+    lookWith(c, a, query, epoch, look);
   resolve::Inputs inputs;
   resolve::inputsOf(*scratch, course, inputs);
-  const Key key = inputKey(c.seed, course, inputs);
-  old = {};
-  if (looks && lookUp(c, look, key, entry, place, old)) {
+  Keys keys;
+  inputKeys(c.seed, a, query, course, inputs, keys);
+  old.there = false;
+  if (looks && lookUp(c, look, keys, entry, place, old)) {
     answerFrom(a, entry, look.now, answer);
     keepAlias(c, look, entry);
-    count(counters.inputHits);
+    count(counters, &Counters::inputHits);
     return SEMDNS_OK;
   }
   if (looks)
-    count(counters.misses);
+    count(counters, &Counters::misses);
   if (mode == Mode::Refresh)
-    count(counters.refreshed);
+    count(counters, &Counters::refreshed);
   Joined joined = Joined::None;
   if (mode == Mode::Ticket || mode == Mode::Later)
-    joined = cache::join(c.flights, cache::join(key, look.scope), artifact, mode == Mode::Ticket,
-                         outcome.flight, outcome.promised);
+    joined =
+        join(c.flights, keys.own, artifact, mode == Mode::Ticket, outcome.flight, outcome.promised);
   if (joined == Joined::Follows) {
     outcome.waits = true;
     if (!outcome.promised)
-      count(counters.joined);
+      count(counters, &Counters::joined);
     return SEMDNS_OK;
   }
-  encode(c, *scratch, look, key, course, joined == Joined::Runs ? outcome.flight : kNoFlight,
-         counters, answer);
+  encode(c, *scratch, query, look, keys, course,
+         joined == Joined::Runs ? outcome.flight : kNoFlight, counters, answer);
   outcome.flight = kNoFlight;
   return SEMDNS_OK;
 }
@@ -300,7 +320,9 @@ semdns_status complete(Classifier &c, semdns_resolver *resolver, semdns_scratch 
     return status;
   if (answer.size < sizeof answer)
     return SEMDNS_ERROR_ARGUMENT;
-  const Look look = lookOf(c, *resolve::artifactOf(*scratch), query, epoch);
+  const semdns_artifact &a = *resolve::artifactOf(*scratch);
+  Look look;
+  lookWith(c, a, query, epoch, look);
   Course course;
   resolve::runFirst(*scratch, query, course);
   if (!course.asks) { // too late for stage 3 by now, or another artifact
@@ -315,8 +337,9 @@ semdns_status complete(Classifier &c, semdns_resolver *resolver, semdns_scratch 
   }
   resolve::Inputs inputs;
   resolve::inputsOf(*scratch, course, inputs);
-  const Key key = inputKey(c.seed, course, inputs);
-  encode(c, *scratch, look, key, course, flight, countersOf(c, scratch), answer);
+  Keys keys;
+  inputKeys(c.seed, a, query, course, inputs, keys);
+  encode(c, *scratch, query, look, keys, course, flight, countersOf(c, scratch), answer);
   outcome = {false, false, false, kNoFlight};
   return SEMDNS_OK;
 }

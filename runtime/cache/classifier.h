@@ -14,8 +14,9 @@ struct Limits {
   uint64_t stale;    ///< ns that an expired decision may be served, if need be
 };
 
-/// Counters of those threads whose scratches fall on them; atomic.
+/// Atomic.
 struct alignas(64) Counters {
+  uint64_t owner; ///< the scratch that alone writes them, 0: any may
   uint64_t hits, inputHits, misses, stale, encoded, joined, offered, refreshed;
 };
 constexpr uint32_t kCounters = 32;

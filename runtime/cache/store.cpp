@@ -301,16 +301,14 @@ bool find(const Store &s, const Key &key, Entry &out, Place &place) {
     if (!(sequence & 1) && acquire(slot.words[0]) == key.low &&
         acquire(slot.words[1]) == key.high) {
       constexpr uint32_t kFixed = offsetof(Entry, decision.other) / 8;
-      uint64_t words[kEntryWords];
-      for (uint32_t i = 0; i < kFixed + 1; ++i)
+      auto *words = reinterpret_cast<uint64_t *>(&out); // built without strict aliasing
+      for (uint32_t i = 0; i <= kFixed; ++i)
         words[i] = acquire(slot.words[i]);
-      memcpy(&out, words, 8 * (kFixed + 1));
-      for (uint32_t i = kFixed + 1; out.decision.others > 1 && i < kEntryWords; ++i)
-        words[i] = acquire(slot.words[i]);
+      if (out.decision.others > 1)
+        for (uint32_t i = kFixed + 1; i < kEntryWords; ++i)
+          words[i] = acquire(slot.words[i]);
       if (load(slot.sequence) != sequence)
         return false; // rewritten meanwhile
-      if (out.decision.others > 1)
-        memcpy(&out, words, sizeof words);
       if (const uint8_t hits = load(slot.hits); hits < kMostHits)
         store(slot.hits, uint8_t(hits + 1));
       place = {&slot, sequence};

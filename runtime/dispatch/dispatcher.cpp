@@ -1672,7 +1672,7 @@ semdns_status semdns_cache_flush(semdns_dispatcher *d, const semdns_flush *flush
   semdns::cache::Flush what = {flush->artifact, UINT32_MAX, 0, false, flush->serial};
   what.bySerial = flush->what & SEMDNS_FLUSH_SERIAL;
   if (flush->what & SEMDNS_FLUSH_SCOPE)
-    what.scope = semdns::cache::scopeOf(d->classifier.seed, flush->scope, flush->scope_size).tag;
+    what.scope = semdns::cache::scopeTag(d->classifier.seed, flush->scope, flush->scope_size);
   if (flush->what & SEMDNS_FLUSH_ZONE) {
     what.zone =
         flush->artifact ? semdns_artifact_find_zone(flush->artifact, flush->zone) : UINT32_MAX;

@@ -176,13 +176,56 @@ TEST(Classify, LongTextsInPieces) {
     const std::string text(size, 'x');
     const auto key = [&](const std::string &t) {
       const semdns_query q = Bench::query(t, "", 0, "");
-      return cache::textKey({1, 2}, a, q);
+      cache::Keys keys;
+      cache::textKeys({1, 2}, a, q, keys);
+      return keys.own;
     };
     EXPECT_TRUE(key(text) == key(text + spaced));
     EXPECT_TRUE(key(text) == key(spaced + text));
     EXPECT_TRUE(key(text + " y") == key(text + spaced + "Y"));
     EXPECT_FALSE(key(text) == key(text + "x"));
     EXPECT_FALSE(key(text + " y") == key(text + "y"));
+  }
+}
+
+TEST(Classify, NormalisedAsIfByteByByte) {
+  Bench s;
+  const auto slow = [](const std::string &text) {
+    std::string out;
+    for (const char c : text) {
+      const bool space = c == ' ' || c == '\t' || c == '\n' || c == '\r';
+      if (space ? !out.empty() && out.back() != ' ' : true)
+        out += space ? ' ' : c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    }
+    if (!out.empty() && out.back() == ' ')
+      out.pop_back();
+    return out;
+  };
+  const auto key = [&](const std::string &t) {
+    const semdns_query q = Bench::query(t, "", 0, "");
+    cache::Keys keys;
+    cache::textKeys({1, 2}, *s.artifact, q, keys);
+    return keys.own;
+  };
+  std::mt19937_64 random(9);
+  static const char kChars[] = "aAzZ@[`{ \t\n\r\v\x7f\x80\xff  bB";
+  for (int i = 0; i < 200000; ++i) {
+    std::string text;
+    const size_t size = random() % (i % 100 ? 30 : 700);
+    const bool calm = random() % 2;
+    while (text.size() < size)
+      text += calm && random() % 8 ? 'x' : kChars[random() % (sizeof kChars - 1)];
+    const std::string normal = slow(text);
+    ASSERT_TRUE(key(text) == key(normal)) << i;
+    // One byte more or less is another text.
+    std::string other = normal;
+    if (other.empty() || random() % 2)
+      other += 'q';
+    else
+      other[random() % other.size()] ^= 0x40;
+    if (slow(other) != normal) {
+      ASSERT_FALSE(key(other) == key(normal)) << i;
+    }
   }
 }
 

@@ -67,10 +67,10 @@ bool has(const Store &store, uint64_t n) {
 TEST(SipHash, VectorsOfItsAuthors) {
   // Key 00 01 .. 0f; no bytes, and the byte 00.
   const uint64_t k0 = 0x0706050403020100, k1 = 0x0f0e0d0c0b0a0908;
-  const Key none = SipHash(k0, k1).finish(0);
+  const Key none = Sip<2, 4>(k0, k1).finish(0);
   EXPECT_EQ(none.low, 0xe6a825ba047f81a3u);
   EXPECT_EQ(none.high, 0x930255c71472f66du);
-  const Key one = SipHash(k0, k1).finish(uint64_t(1) << 56);
+  const Key one = Sip<2, 4>(k0, k1).finish(uint64_t(1) << 56);
   EXPECT_EQ(one.low, 0x44af996bd8c187dau);
   EXPECT_EQ(one.high, 0x45fc229b11597634u);
 }
