@@ -144,37 +144,64 @@ void drop(Shard &s, uint32_t number) {
   store(s.entries, s.entries - 1);
 }
 
-/// The set of four in the ghost table, and what stands there for a key: never 0.
+/// The set of four in the ghost table, and what stands there for a key: never 0. The lowest bit of
+/// the upper half is the queue: 0 small, 1 main.
 struct Ghost {
   uint64_t *set;
   uint64_t print;
 };
 Ghost ghostOf(Shard &s, const Key &key) {
   return {s.ghosts + (static_cast<uint32_t>(key.low >> 32) & s.ghostMask & ~3u),
-          uint64_t(static_cast<uint32_t>(key.high) | 1u) << 32};
+          uint64_t((static_cast<uint32_t>(key.high) | 2u) & ~1u) << 32};
 }
 
-bool isAlive(const Shard &s, uint64_t ghost) {
-  return ghost && s.turn - static_cast<uint32_t>(ghost) <= s.capacity;
+uint32_t ghostQueue(uint64_t ghost) { return ghost >> 32 & 1; }
+/// How many the same queue has let go since.
+uint32_t ageOf(const Shard &s, uint64_t ghost) {
+  return ghost ? s.turns[ghostQueue(ghost)] - static_cast<uint32_t>(ghost) : UINT32_MAX;
 }
 
-void remember(Shard &s, const Key &key) {
+void remember(Shard &s, const Key &key, uint32_t queue) {
   const Ghost g = ghostOf(s, key);
-  ++s.turn;
+  ++s.turns[queue];
   uint32_t oldest = 0;
   for (uint32_t i = 1; i < 4; ++i)
-    if (s.turn - static_cast<uint32_t>(g.set[i]) > s.turn - static_cast<uint32_t>(g.set[oldest]))
+    if (ageOf(s, g.set[i]) > ageOf(s, g.set[oldest]))
       oldest = i;
-  g.set[oldest] = g.print | s.turn;
+  g.set[oldest] = g.print | uint64_t(queue) << 32 | s.turns[queue];
 }
 
+/// More or less room for the small queue, after so many regrets.
+void adapt(Shard &s) {
+  constexpr uint32_t kRegrets = 6;
+  if (s.missed[0] + s.missed[1] < kRegrets)
+    return;
+  const uint32_t step = s.capacity < 50 ? 1 : s.capacity / 50;
+  const uint32_t least = s.capacity < 100 ? 1 : s.capacity / 100,
+                 most = s.capacity - s.capacity / 10;
+  if (s.missed[0] > 2 * s.missed[1])
+    s.smallTarget = s.smallTarget + step < most ? s.smallTarget + step : most;
+  else if (s.missed[1] > 2 * s.missed[0])
+    s.smallTarget = s.smallTarget > least + step ? s.smallTarget - step : least;
+  s.missed[0] = s.missed[1] = 0;
+}
+
+/// Whether the key was let go not too long ago.
 bool wasThere(Shard &s, const Key &key) {
   const Ghost g = ghostOf(s, key);
-  for (uint32_t i = 0; i < 4; ++i)
-    if (g.set[i] >> 32 == g.print >> 32 && isAlive(s, g.set[i])) {
-      g.set[i] = 0;
-      return true;
+  for (uint32_t i = 0; i < 4; ++i) {
+    if ((g.set[i] & ~(uint64_t(1) << 32)) >> 32 != g.print >> 32)
+      continue;
+    const uint32_t age = ageOf(s, g.set[i]), queue = ghostQueue(g.set[i]);
+    g.set[i] = 0;
+    if (age > s.capacity - s.capacity / 10)
+      return false;
+    if (age <= s.capacity / 5) {
+      ++s.missed[queue];
+      adapt(s);
     }
+    return true;
+  }
   return false;
 }
 
@@ -189,13 +216,13 @@ void evict(Shard &s, uint64_t now) {
     if (s.small.count > s.smallTarget || !s.main.count) {
       const uint32_t number = s.small.last;
       Slot &slot = s.slots[number];
-      if (load(slot.hits) > 1 && expiresOf(slot) > now) {
+      if (load(slot.hits) && expiresOf(slot) > now) {
         unlink(s, s.small, number);
         store(slot.hits, uint8_t(0));
         toMain(s, number);
         continue;
       }
-      remember(s, keyOf(slot));
+      remember(s, keyOf(slot), 0);
       drop(s, number);
       break;
     }
@@ -208,6 +235,7 @@ void evict(Shard &s, uint64_t now) {
       pushFirst(s, s.main, number);
       continue;
     }
+    remember(s, keyOf(slot), 1);
     drop(s, number);
     break;
   }
@@ -268,7 +296,7 @@ void initStore(Store &s, uint64_t budget, void *memory) {
     shard.capacity = shape.capacity;
     shard.bucketMask = shape.buckets - 1;
     shard.ghostMask = shape.ghosts - 1;
-    shard.smallTarget = shape.capacity / 10;
+    shard.smallTarget = shape.capacity < 10 ? 1 : shape.capacity / 10;
     shard.small = shard.main = {kNone, kNone, 0};
     shard.free = kNone;
     for (uint32_t n = shape.capacity; n-- > 0;) {

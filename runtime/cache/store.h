@@ -1,6 +1,8 @@
 /// \file Decisions by key in fixed memory, S3-FIFO (Yang, Zhang, Qiu, Yue, Vigfusson: FIFO queues
 /// are all you need for cache eviction, SOSP 2023): a small queue on trial, a main queue whose
-/// entries get another round for each hit, and the fingerprints of what the small one has let go.
+/// entries get another round for each hit, and the fingerprints of what they have let go. As in
+/// the paper's adaptive variant the small queue's share moves to where what was let go of late is
+/// missed more; unlike there, one hit on trial is enough for the main queue.
 ///
 /// Threads. The store is cut into shards by key. Readers take no lock: an entry is copied under a
 /// sequence number and thrown away if that has moved; what they write is the entry's count of hits
@@ -60,14 +62,17 @@ struct alignas(64) Shard {
   // Readers' line: never written again.
   uint32_t *buckets; ///< [bucketMask + 1] slot + 1
   Slot *slots;       ///< [capacity]
-  uint64_t *ghosts;  ///< [ghostMask + 1] fingerprint << 32 | turn, in sets of four
+  uint64_t *ghosts;  ///< [ghostMask + 1] fingerprint and queue << 32 | turn, in sets of four
   uint32_t *scopes;  ///< [kScopeCounters] entries by tag
-  uint32_t capacity, bucketMask, ghostMask, smallTarget;
+  uint32_t capacity, bucketMask, ghostMask;
   // Writers'.
   alignas(64) pthread_mutex_t lock;
-  uint32_t free, turn; ///< turn: insertions into the ghost queue
-  uint32_t cursor;     ///< of expire()
-  uint32_t entries;    ///< atomic
+  uint32_t smallTarget; ///< entries that the small queue may have
+  uint32_t turns[2];    ///< entries let go, by queue
+  uint32_t missed[2];   ///< of those the ones asked for again soon, since smallTarget was looked at
+  uint32_t free;
+  uint32_t cursor;  ///< of expire()
+  uint32_t entries; ///< atomic
   Queue small, main;
   uint64_t evictions, refused; ///< atomic
 };

@@ -8,11 +8,14 @@
 ///   ratio     hit ratio of S3-FIFO, LRU and the optimum on a trace of block ids and on prompts
 ///   stampede  10,000 queries of one text in 64 scopes before any is decided
 ///   expiry    100,000 entries that were made together: when are they renewed
-///   soak      queries of all stages in two scopes against memoised answers; memory
+///   soak      queries of all stages in two scopes against memoised answers; memory. Without an
+///             artifact a small random one, all of whose stages answer
 ///   twins     near-duplicates over 100 scopes: false and foreign hits
 /// Exit 1 where soak, stampede or twins find anything wrong. Times are ratios within one run.
 #include "runtime/cache/store.h"
 #include "semdns/dispatch.h"
+#include "test/unit/runtime/make_artifact.h"
+#include "test/unit/runtime/with_encoder.h"
 
 #include <nlohmann/json.hpp>
 
@@ -84,7 +87,9 @@ struct Service {
   semdns_dispatcher *dispatcher = nullptr;
   std::unique_ptr<void, Free> memory;
 
-  Service(const std::string &file, uint64_t cacheBytes, uint32_t tickets = 1024) {
+  /// `bytes`: the artifact, if there is no file.
+  Service(const std::string &file, uint64_t cacheBytes, uint32_t tickets = 1024,
+          const std::string &bytes = {}) {
     semdns_error error = {};
     error.size = sizeof error;
     semdns_dispatcher_options options = {};
@@ -94,7 +99,9 @@ struct Service {
     options.seed = 42;
     const size_t size = semdns_dispatcher_size(&options);
     memory.reset(std::aligned_alloc(64, size));
-    if (semdns_artifact_open_path(file.c_str(), nullptr, &artifact, &error) != SEMDNS_OK ||
+    if ((file.empty()
+             ? semdns_artifact_open_memory(bytes.data(), bytes.size(), nullptr, &artifact, &error)
+             : semdns_artifact_open_path(file.c_str(), nullptr, &artifact, &error)) != SEMDNS_OK ||
         semdns_resolver_create(artifact, nullptr, &resolver, &error) != SEMDNS_OK ||
         semdns_scratch_create(resolver, &scratch, &error) != SEMDNS_OK ||
         semdns_dispatcher_init(resolver, &options, memory.get(), size, &dispatcher, &error) !=
@@ -377,9 +384,11 @@ int ratio(const Options &o) {
     if (!in)
       die("cannot read " + o.trace);
     std::vector<uint64_t> trace;
-    for (std::string line; std::getline(in, line);)
-      for (const uint64_t id : Json::parse(line).at("hash_ids"))
+    for (std::string line; std::getline(in, line);) {
+      const Json request = Json::parse(line);
+      for (const uint64_t id : request.at("hash_ids"))
         trace.push_back(id);
+    }
     compare("blocks", trace);
   }
   if (!o.prompts.empty()) {
@@ -587,7 +596,17 @@ int expiry(const Options &o) {
 
 int soak(const Options &o) {
   const uint64_t queries = o.queries ? o.queries : 2000000;
-  Service s(o.artifact, 4 << 20);
+  const bool made = o.artifact.empty();
+  const semdns::test::TestModel model = semdns::test::makeEncoderModel({.rootClass = true}, 1000);
+  std::vector<std::string> texts;
+  if (made) {
+    std::mt19937_64 writer(3);
+    for (int i = 0; i < 30000; ++i)
+      texts.push_back(semdns::test::randomText(writer, model, 1 + writer() % 10));
+  } else {
+    texts = readTexts(o.texts);
+  }
+  Service s(o.artifact, 16 << 20, 1024, made ? semdns::test::packArtifact(model) : "");
   struct Memo {
     std::string text;
     Essence want;
@@ -595,7 +614,7 @@ int soak(const Options &o) {
   std::map<uint32_t, std::vector<Memo>> byStage;
   semdns_answer answer = {};
   answer.size = sizeof answer;
-  for (const std::string &t : readTexts(o.texts)) {
+  for (const std::string &t : texts) {
     const semdns_query q = queryOf(t, "");
     semdns_resolve(s.resolver, s.scratch, &q, &answer);
     std::vector<Memo> &memos = byStage[answer.stage];
@@ -629,6 +648,7 @@ int soak(const Options &o) {
   const uint64_t growth = after && end > after ? end - after : 0;
   const semdns_stats stats = s.stats();
   say({{"bench", "soak"},
+       {"artifact", made ? "random" : o.artifact},
        {"queries", queries},
        {"stages", {count[0], count[1], count[2]}},
        {"distinct", {one.size(), two.size(), three.size()}},
