@@ -145,7 +145,7 @@ typedef struct semdns_dispatch_query {
   const semdns_query *query; /* its `now` is replaced by the call's; its deadline is the whole query's */
   uint32_t lane;             /* any number; equal lanes share a lock */
   uint32_t tokens;           /* of the prompt; 0: estimated from its length */
-  uint32_t output_tokens;    /* expected; 0 = 256 */
+  uint32_t output_tokens;    /* expected; 0 = as the engine's answers of late, 256 at first */
   uint32_t block_count;      /* blocks[], of the prompt from its start; beyond SEMDNS_BLOCKS_MAX unread */
   const uint64_t *blocks;    /* each names its prefix up to there (a chained hash);
                                 lives until semdns_query_end */

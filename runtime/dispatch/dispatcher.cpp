@@ -289,6 +289,8 @@ void endAttempt(semdns_dispatcher &d, Attempt &a, Verdict verdict, uint64_t late
     dropOne(engine.active);
     return;
   }
+  if (verdict == Verdict::Success && a.produced)
+    learnOutput(engine, a.produced);
   if (verdict == Verdict::Success)
     onSuccess(d.pool, a.slot, d.config.settings, a.probe,
               latency           ? latency
@@ -479,7 +481,6 @@ Request requestOf(const semdns_dispatcher &d, Lane &lane, const Ticket &t, uint6
   r.now = now;
   r.session = t.session;
   r.tokens = t.tokens;
-  r.outputTokens = t.outputTokens;
   r.region = t.region;
   r.allowedRegions = t.allowedRegions;
   r.blockCount = t.blockCount;
@@ -503,9 +504,14 @@ bool retryAllowed(const Engine &engine, const Settings &settings) {
   return load(engine.retries) < (share > settings.retryMinimum ? share : settings.retryMinimum);
 }
 
+uint32_t outputOf(const Ticket &t, uint32_t usual) {
+  return t.outputTokens ? t.outputTokens : usual;
+}
+
 /// Reads the whole prompt and has room for the answer.
 bool contextFits(const semdns_engine_choice &engine, const Ticket &t) {
-  return !engine.max_context || uint64_t(t.tokens) + t.outputTokens <= engine.max_context;
+  return !engine.max_context ||
+         uint64_t(t.tokens) + outputOf(t, kUsualOutput) <= engine.max_context;
 }
 
 /// The spec's order; where it gives shares, one engine is drawn by weight and comes first.
@@ -567,6 +573,7 @@ bool pickAt(semdns_dispatcher &d, Lane &lane, Ticket &t, uint32_t level, bool re
       search.budgetSpent = true;
       continue;
     }
+    request.outputTokens = outputOf(t, expectedOutput(engine));
     uint32_t why = 0;
     request.probesAllowed = !retry && !hedge;
     request.heldAllowed =
@@ -594,7 +601,7 @@ bool pickAt(semdns_dispatcher &d, Lane &lane, Ticket &t, uint32_t level, bool re
            choice.probe,
            hedge,
            retry,
-           t.outputTokens,
+           request.outputTokens,
            0};
       if (t.deadline && a.expires > t.deadline)
         a.expires = t.deadline;
@@ -1122,7 +1129,7 @@ void begin(semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_scratch *scratch,
   t.tokens = q.tokens                 ? q.tokens
              : bytes / 4 < UINT32_MAX ? static_cast<uint32_t>(bytes / 4 + 1)
                                       : UINT32_MAX;
-  t.outputTokens = q.output_tokens ? q.output_tokens : 256;
+  t.outputTokens = q.output_tokens;
   t.region = q.region ? findRegion(d.config.regions, q.region, strlen(q.region)) : kMaxRegions;
   t.allowedRegions = regionsOf(d.config.regions, q.regions);
   t.blockCount = q.block_count < SEMDNS_BLOCKS_MAX ? q.block_count : SEMDNS_BLOCKS_MAX;

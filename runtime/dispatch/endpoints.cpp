@@ -217,50 +217,12 @@ void freeEndpoint(Pool &pool, uint32_t slot) {
   ++e.generation;
 }
 
-uint64_t secondsFor(const Endpoint &e, uint64_t tokens) {
-  constexpr uint64_t kMost = (uint64_t(1) << 28) - 1; // so that nothing overflows at any speed
-  return (tokens < kMost ? tokens : kMost) * e.perToken >> 24;
-}
-
-uint64_t workAhead(const Endpoint &e, uint64_t now) {
-  const uint64_t work = load(e.workInFlight);
-  const uint32_t requests = load(e.inFlight);
-  const uint64_t since = load(e.headSince);
-  if (!requests || now <= since)
-    return work;
-  // Not more than one request of mean size, whose end we would have heard of.
-  const uint64_t most = requests == 1 ? work : work >> (32 - __builtin_clz(requests - 1));
-  const uint64_t time = now - since < 600 * kSecond ? now - since : 600 * kSecond;
-  const uint64_t done = (time >> 10) * e.rate >> 20;
-  return work - (done < most ? done : most);
-}
-
-uint64_t recentWork(const Endpoint &e, uint64_t now) {
-  const auto window = static_cast<uint32_t>(now >> kRecentBits);
-  const uint32_t seen = load(e.window);
-  const uint64_t left = 65536 - (now >> (kRecentBits - 16) & 0xffff); // Q16 of the window before
-  if (window == seen)
-    return load(e.workNow) + (load(e.workBefore) * left >> 16);
-  return window - seen == 1 ? load(e.workNow) * left >> 16 : 0;
-}
-
 uint32_t stateAt(const Endpoint &e, uint64_t now) {
   if (e.draining)
     return SEMDNS_ENDPOINT_DRAINING;
   const uint32_t state = load(e.state);
   return state == SEMDNS_ENDPOINT_RAMPING && now >= load(e.until) ? uint32_t(SEMDNS_ENDPOINT_UP)
                                                                   : state;
-}
-
-uint32_t capacityAt(const Endpoint &e, const Settings &settings, uint64_t now) {
-  const uint64_t until = load(e.until);
-  if (load(e.state) != SEMDNS_ENDPOINT_RAMPING || now >= until || !settings.slowStart)
-    return e.capacity;
-  const uint64_t left = until - now < settings.slowStart ? until - now : settings.slowStart;
-  // From a tenth upwards, linearly.
-  const uint64_t share = 10 + 90 * (settings.slowStart - left) / settings.slowStart;
-  const uint64_t capacity = e.capacity * share / 100;
-  return capacity ? static_cast<uint32_t>(capacity) : 1;
 }
 
 bool inPanic(const Engine &engine, const Settings &settings) {
@@ -315,6 +277,14 @@ void giveBack(Pool &pool, uint32_t slot, uint32_t work, bool wasProbe, uint64_t 
   if (load(e.state) == SEMDNS_ENDPOINT_PROBING)
     store(e.state, uint32_t(SEMDNS_ENDPOINT_HELD));
   pthread_mutex_unlock(&e.lock);
+}
+
+void learnOutput(Engine &engine, uint32_t tokens) {
+  const uint32_t value = (tokens < 1u << 23 ? tokens : 1u << 23) << 8;
+  const uint32_t mean = load(engine.output);
+  store(engine.output, !mean           ? value
+                       : value >= mean ? mean + (value - mean) / 64
+                                       : mean - (mean - value) / 64);
 }
 
 void onSuccess(Pool &pool, uint32_t slot, const Settings &settings, bool wasProbe, uint64_t latency,

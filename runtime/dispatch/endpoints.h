@@ -6,6 +6,7 @@
 /// back only while no query runs (the dispatcher holds every lane).
 #pragma once
 
+#include "runtime/dispatch/atomics.h"
 #include "semdns/dispatch.h"
 
 #include <pthread.h>
@@ -19,6 +20,7 @@ constexpr uint32_t kNobody = 0xffffffffu;
 constexpr uint64_t kSecond = 1000000000u;
 constexpr uint32_t kOne = 65536;                                                   ///< 1 in Q16
 constexpr uint32_t kLeastSpeed = 16, kMostSpeed = 10000000, kDefaultSpeed = 10000; ///< tokens/s
+constexpr uint32_t kUsualOutput = 256;
 constexpr uint32_t kMostBlocks = 1u << 24;
 /// Recent work is counted over this time: 2^38 ns, four and a half minutes.
 constexpr uint32_t kRecentBits = 38;
@@ -28,8 +30,8 @@ struct Settings {
   uint64_t holdBase = kSecond, holdMax = 300 * kSecond;
   uint64_t slowStart = 30 * kSecond;
   uint64_t attemptTimeout = 10 * kSecond, streamLease = 60 * kSecond, ticketLease = 300 * kSecond;
-  uint64_t hedgeAfter = 0;             ///< 0: never
-  uint64_t patience = 4 * kSecond / 5; ///< a wait of this length for held blocks costs little
+  uint64_t hedgeAfter = 0;     ///< 0: never
+  uint64_t patience = kSecond; ///< a wait of this length for held blocks costs little
   uint32_t consecutiveErrors = 5;
   uint32_t ejectionCap = 50;  ///< percent of an engine's endpoints
   uint32_t latencyFactor = 4; ///< times the mean of the engine's others; 0: off
@@ -55,6 +57,7 @@ struct Engine {
   uint32_t retries; ///< atomic: of them second and third ones
   uint32_t turn;    ///< atomic: round robin
   uint32_t work;    ///< atomic: decayed mean of an attempt's tokens of work
+  uint32_t output;  ///< atomic: of the tokens that answers had, 8 fractional bits; 0: not known
 };
 
 /// What is said of an endpoint besides its name.
@@ -125,18 +128,48 @@ void drainEndpoint(Pool &pool, uint32_t slot);
 void freeEndpoint(Pool &pool, uint32_t slot);
 
 /// Seconds, Q16, that the endpoint needs for this many tokens of work.
-uint64_t secondsFor(const Endpoint &e, uint64_t tokens);
+inline uint64_t secondsFor(const Endpoint &e, uint64_t tokens) {
+  constexpr uint64_t kMost = (uint64_t(1) << 28) - 1; // so that nothing overflows at any speed
+  return (tokens < kMost ? tokens : kMost) * e.perToken >> 24;
+}
 /// Tokens of work in front of a new request: what we have begun there and not ended, less what it
 /// should have done since it turned to the first of it.
-uint64_t workAhead(const Endpoint &e, uint64_t now);
+inline uint64_t workAhead(const Endpoint &e, uint64_t now) {
+  const uint64_t work = load(e.workInFlight);
+  const uint32_t requests = load(e.inFlight);
+  const uint64_t since = load(e.headSince);
+  if (!requests || now <= since)
+    return work;
+  // Not more than one request of mean size, whose end we would have heard of.
+  const uint64_t most = requests == 1 ? work : work >> (32 - __builtin_clz(requests - 1));
+  const uint64_t time = now - since < 600 * kSecond ? now - since : 600 * kSecond;
+  const uint64_t done = (time >> 10) * e.rate >> 20;
+  return work - (done < most ? done : most);
+}
 /// Tokens of work begun there over the last 2^kRecentBits ns.
-uint64_t recentWork(const Endpoint &e, uint64_t now);
+inline uint64_t recentWork(const Endpoint &e, uint64_t now) {
+  const auto window = static_cast<uint32_t>(now >> kRecentBits);
+  const uint32_t seen = load(e.window);
+  const uint64_t left = 65536 - (now >> (kRecentBits - 16) & 0xffff); // Q16 of the window before
+  if (window == seen)
+    return load(e.workNow) + (load(e.workBefore) * left >> 16);
+  return window - seen == 1 ? load(e.workNow) * left >> 16 : 0;
+}
 
 /// The state as of `now`: RAMPING ends by itself.
 uint32_t stateAt(const Endpoint &e, uint64_t now);
 /// Requests at once that it may have now: its capacity, during the slow start a growing share of
 /// it.
-uint32_t capacityAt(const Endpoint &e, const Settings &settings, uint64_t now);
+inline uint32_t capacityAt(const Endpoint &e, const Settings &settings, uint64_t now) {
+  const uint64_t until = load(e.until);
+  if (load(e.state) != SEMDNS_ENDPOINT_RAMPING || now >= until || !settings.slowStart)
+    return e.capacity;
+  const uint64_t left = until - now < settings.slowStart ? until - now : settings.slowStart;
+  // From a tenth upwards, linearly.
+  const uint64_t share = 10 + 90 * (settings.slowStart - left) / settings.slowStart;
+  const uint64_t capacity = e.capacity * share / 100;
+  return capacity ? static_cast<uint32_t>(capacity) : 1;
+}
 /// More of the engine's endpoints are held than its cap allows.
 bool inPanic(const Engine &engine, const Settings &settings);
 
@@ -146,6 +179,14 @@ bool reserve(Pool &pool, uint32_t slot, const Settings &settings, uint32_t work,
              uint64_t now);
 /// Gives the room back. `released` probes fall back to HELD, due at once.
 void giveBack(Pool &pool, uint32_t slot, uint32_t work, bool wasProbe, uint64_t now);
+
+/// An answer of the engine's had this many tokens.
+void learnOutput(Engine &engine, uint32_t tokens);
+/// Tokens that an answer of the engine's will have: as its answers of late, 256 at first.
+inline uint32_t expectedOutput(const Engine &engine) {
+  const uint32_t mean = load(engine.output);
+  return mean ? (mean >> 8) + 1 : kUsualOutput;
+}
 
 /// `latency` and what was `foreseen` for it in ns, both at least 1.
 void onSuccess(Pool &pool, uint32_t slot, const Settings &settings, bool wasProbe, uint64_t latency,

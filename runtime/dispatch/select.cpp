@@ -85,12 +85,15 @@ uint32_t history(const Endpoint &e, const Slowness &slowness, uint64_t now) {
 struct Field {
   uint32_t bestPace = 0, count = 0;
   uint64_t busy = 0; ///< sum of their shares
-  void add(const Endpoint &e, uint64_t now) {
+  /// Returns the endpoint's own share.
+  uint64_t add(const Endpoint &e, uint64_t now) {
     const uint32_t pace = load(e.pace);
     if (pace && (!bestPace || pace < bestPace))
       bestPace = pace;
-    busy += busyShare(e, now);
+    const uint64_t share = busyShare(e, now);
+    busy += share;
     ++count;
+    return share;
   }
   uint64_t meanBusy() const { return count ? busy / count : 0; }
 };
@@ -133,34 +136,63 @@ struct Scorer {
         home(q.session && !q.held ? homeOf(p, engine, q.session) : kNobody),
         meanWork(load(p.engines[engine].work)), patience(s.patience * kOne / kSecond) {}
 
-  Terms operator()(uint32_t slot) const {
+  /// One term; `busy` is the endpoint's own share, `own` our requests there, `requests` all of
+  /// them.
+  [[gnu::always_inline]] uint32_t term(uint32_t number, uint32_t slot, uint64_t busy, uint32_t own,
+                                       uint32_t requests) const {
     const Endpoint &e = pool.endpoints[slot];
-    const uint32_t own = load(e.inFlight), requests = loadOf(e, own, request.now);
-    Terms out;
-    const uint64_t busy = busyShare(e, request.now);
-    out.term[0] = occupation(e, settings, requests, request.now) +
-                  static_cast<uint32_t>(busy <= meanBusy            ? 0
-                                        : busy - meanBusy >= kWorst ? kWorst
-                                                                    : busy - meanBusy);
-    // Requests of others are as much work as the engine's usually are.
-    const uint64_t ahead = workAhead(e, request.now) + uint64_t(requests - own) * meanWork;
-    const uint64_t wait = secondsFor(e, ahead);
-    out.term[1] = static_cast<uint32_t>(wait < kMostWait ? wait : kMostWait) +
-                  (wait > patience ? kImpatience : 0);
-    if (request.held) {
+    switch (number) {
+    case 0: {
+      const uint64_t excess = busy > meanBusy ? busy - meanBusy : 0;
+      return occupation(e, settings, requests, request.now) +
+             (excess < kWorst ? static_cast<uint32_t>(excess) : kWorst);
+    }
+    case 1: {
+      // Requests of others are as much work as the engine's usually are.
+      const uint64_t ahead = workAhead(e, request.now) + uint64_t(requests - own) * meanWork;
+      const uint64_t wait = secondsFor(e, ahead);
+      return static_cast<uint32_t>(wait < kMostWait ? wait : kMostWait) +
+             (wait > patience ? kImpatience : 0);
+    }
+    case 2: {
+      if (!request.held)
+        return home != kNobody && home != slot ? kOne : 0;
       // Share of the prompt that it has not worked through yet.
       const uint32_t fresh = kOne - static_cast<uint32_t>(request.held[slot] * inverseBlocks >> 16);
       const uint64_t work = secondsFor(e, uint64_t(request.tokens) * fresh >> 16);
-      out.term[2] = work < UINT32_MAX ? static_cast<uint32_t>(work) : UINT32_MAX;
-    } else {
-      out.term[2] = home != kNobody && home != slot ? kOne : 0;
+      return work < UINT32_MAX ? static_cast<uint32_t>(work) : UINT32_MAX;
     }
-    out.term[3] =
-        request.region < kMaxRegions ? ratio(distances[request.region][e.region], kFarAway) : 0;
-    out.term[4] = history(e, slowness, request.now);
+    case 3:
+      return request.region < kMaxRegions ? ratio(distances[request.region][e.region], kFarAway)
+                                          : 0;
+    default:
+      return history(e, slowness, request.now);
+    }
+  }
+
+  /// The score, or any part of it that is more than `limit` already.
+  uint64_t score(uint32_t slot, uint64_t busy, uint64_t limit) const {
+    const Endpoint &e = pool.endpoints[slot];
+    const uint32_t own = load(e.inFlight), requests = loadOf(e, own, request.now);
+    uint64_t sum = 0;
+    const auto exceeds = [&](uint32_t i) {
+      sum += uint64_t(term(i, slot, busy, own, requests)) * rules.weights[i];
+      return sum > limit;
+    };
+    // Those that decide most often come first.
+    (void)(exceeds(2) || exceeds(0) || exceeds(1) || exceeds(3) || exceeds(4));
+    return sum;
+  }
+
+  Terms terms(uint32_t slot, uint64_t busy) const {
+    const Endpoint &e = pool.endpoints[slot];
+    const uint32_t own = load(e.inFlight), requests = loadOf(e, own, request.now);
+    Terms out;
     out.score = 0;
-    for (uint32_t i = 0; i < kTerms; ++i)
+    for (uint32_t i = 0; i < kTerms; ++i) {
+      out.term[i] = term(i, slot, busy, own, requests);
       out.score += uint64_t(out.term[i]) * rules.weights[i];
+    }
     return out;
   }
 };
@@ -210,9 +242,12 @@ Terms termsOf(const Pool &pool, uint32_t slot, const Settings &settings, const R
               const Distances &distances, const Request &request) {
   const uint32_t engine = pool.endpoints[slot].engine;
   Field field;
-  for (uint32_t i = pool.engines[engine].first; i != kNobody; i = pool.endpoints[i].next)
-    field.add(pool.endpoints[i], request.now);
-  return Scorer(pool, engine, settings, rules, distances, request, field)(slot);
+  uint64_t busy = 0;
+  for (uint32_t i = pool.engines[engine].first; i != kNobody; i = pool.endpoints[i].next) {
+    const uint64_t share = field.add(pool.endpoints[i], request.now);
+    busy = i == slot ? share : busy;
+  }
+  return Scorer(pool, engine, settings, rules, distances, request, field).terms(slot, busy);
 }
 
 Choice choose(Pool &pool, uint32_t engine, const Settings &settings, const Rules &rules,
@@ -220,6 +255,7 @@ Choice choose(Pool &pool, uint32_t engine, const Settings &settings, const Rules
   Choice out;
   // One pass tells who stands; the methods then walk over those alone.
   uint16_t stands[kMaxEndpoints];
+  uint64_t busy[kMaxEndpoints];
   uint32_t standing = 0;
   Field field;
   for (uint32_t i = pool.engines[engine].first; i != kNobody; i = pool.endpoints[i].next) {
@@ -236,10 +272,12 @@ Choice choose(Pool &pool, uint32_t engine, const Settings &settings, const Rules
       if (!out.earliest || until < out.earliest)
         out.earliest = until;
     }
-    if (why == SEMDNS_STANDS)
+    const uint64_t share =
+        rules.method == Method::Score ? field.add(pool.endpoints[i], request.now) : 0;
+    if (why == SEMDNS_STANDS) {
+      busy[standing] = share;
       stands[standing++] = static_cast<uint16_t>(i);
-    if (rules.method == Method::Score)
-      field.add(pool.endpoints[i], request.now);
+    }
   }
   if (!standing)
     return out;
@@ -261,7 +299,7 @@ Choice choose(Pool &pool, uint32_t engine, const Settings &settings, const Rules
     uint64_t value = 0;
     switch (rules.method) {
     case Method::Score:
-      value = scorer(i).score;
+      value = scorer.score(i, busy[place], out.slot == kNobody ? UINT64_MAX : best);
       break;
     case Method::LeastLoaded:
     case Method::TwoChoices:
