@@ -158,6 +158,7 @@ struct Parser {
     const Setting settings[] = {
         {"hold-down-base", &s.holdBase, nullptr, 1000000, 0},
         {"hold-down-max", &s.holdMax, nullptr, 1000000, 0},
+        {"hold-down-slow", &s.holdSlow, nullptr, 1000000, 0},
         {"slow-start", &s.slowStart, nullptr, 0, 0},
         {"attempt-timeout", &s.attemptTimeout, nullptr, 1000000, 0},
         {"stream-lease", &s.streamLease, nullptr, 1000000, 0},

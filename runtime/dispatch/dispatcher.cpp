@@ -1386,11 +1386,8 @@ semdns_status semdns_endpoint_load(semdns_dispatcher *d, const char *id, const s
     ++d->lanes[0].stats.bad_reports;
     return SEMDNS_ERROR_ARGUMENT;
   }
-  Endpoint &e = d->pool.endpoints[slot];
-  store(e.reported, report->running + report->waiting);
-  store(e.atReport, load(e.inFlight));
-  store(e.kvUse, static_cast<uint32_t>(report->kv_use * kOne));
-  store(e.reportedAt, now);
+  onLoad(d->pool, slot, uint64_t(report->running) + report->waiting,
+         static_cast<uint32_t>(report->kv_use * kOne), now);
   return SEMDNS_OK;
 }
 

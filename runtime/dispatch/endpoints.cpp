@@ -23,12 +23,13 @@ void settle(Endpoint &e, uint64_t now) {
 }
 
 /// Under the lock; `wasHeld` when it counts as held already.
-void hold(Pool &pool, Endpoint &e, const Settings &settings, bool wasHeld, uint64_t now) {
+void hold(Pool &pool, Endpoint &e, const Settings &settings, uint64_t most, bool wasHeld,
+          uint64_t now) {
   uint64_t time = settings.holdBase;
-  for (uint32_t i = 0; i < e.holdLevel && time < settings.holdMax; ++i)
+  for (uint32_t i = 0; i < e.holdLevel && time < most; ++i)
     time *= 2;
-  if (time > settings.holdMax)
-    time = settings.holdMax;
+  if (time > most)
+    time = most;
   if (e.holdLevel < 32)
     ++e.holdLevel;
   store(e.until, now + time);
@@ -185,7 +186,7 @@ uint32_t addEndpoint(Pool &pool, const char *id, size_t idSize, const char *engi
   e.configured = configured;
   e.draining = false;
   e.state = SEMDNS_ENDPOINT_UP;
-  e.inFlight = e.workInFlight = e.reported = e.atReport = e.kvUse = 0;
+  e.inFlight = e.workInFlight = e.others = e.kvUse = 0;
   e.success = kOne;
   e.window = e.workNow = e.workBefore = e.pace = 0;
   e.reportedAt = e.until = e.latency = e.seenAt = e.attempts = e.headSince = 0;
@@ -287,6 +288,33 @@ void learnOutput(Engine &engine, uint32_t tokens) {
                                        : mean - (mean - value) / 64);
 }
 
+void onLoad(Pool &pool, uint32_t slot, uint64_t requests, uint32_t kvUse, uint64_t now) {
+  constexpr uint64_t kSmooth = 5 * kSecond;
+  Endpoint &e = pool.endpoints[slot];
+  const uint64_t own = load(e.inFlight);
+  const int64_t others = requests > own ? static_cast<int64_t>((requests - own) << 8) : 0;
+  const uint64_t at = load(e.reportedAt), since = now > at ? now - at : 0;
+  const int64_t before = load(e.others);
+  const bool first = !at || since > kReportLife;
+  store(e.others, static_cast<uint32_t>(first ? others
+                                              : before + (others - before) * int64_t(since / 1000) /
+                                                             int64_t((since + kSmooth) / 1000)));
+  store(e.kvUse, kvUse);
+  store(e.reportedAt, now);
+  Engine &engine = pool.engines[e.engine];
+  uint64_t sum = 0, count = 0;
+  for (uint32_t i = engine.first; i != kNobody; i = pool.endpoints[i].next) {
+    const uint64_t when = load(pool.endpoints[i].reportedAt);
+    if (when && now - when <= kReportLife) {
+      sum += load(pool.endpoints[i].others);
+      ++count;
+    }
+  }
+  store(engine.othersSum, sum);
+  store(engine.othersMean, static_cast<uint32_t>(count ? sum / count : 0));
+  store(engine.reportedAt, now);
+}
+
 void onSuccess(Pool &pool, uint32_t slot, const Settings &settings, bool wasProbe, uint64_t latency,
                uint64_t foreseen, uint64_t now) {
   Endpoint &e = pool.endpoints[slot];
@@ -298,7 +326,8 @@ void onSuccess(Pool &pool, uint32_t slot, const Settings &settings, bool wasProb
   const uint64_t old = load(e.latency);
   if (wasProbe && load(e.state) == SEMDNS_ENDPOINT_PROBING) {
     if (tooSlow(pool, e, settings, paceOf(latency, foreseen), latency)) {
-      hold(pool, e, settings, true, now);
+      hold(pool, e, settings,
+           settings.holdSlow < settings.holdMax ? settings.holdSlow : settings.holdMax, true, now);
     } else {
       store(e.latency, latency); // what it was like before says nothing now
       e.took = latency;
@@ -324,7 +353,8 @@ void onSuccess(Pool &pool, uint32_t slot, const Settings &settings, bool wasProb
   if ((state == SEMDNS_ENDPOINT_UP || state == SEMDNS_ENDPOINT_RAMPING) && e.samples >= 8 &&
       load(engine.held) < allowedHeld(engine, settings) &&
       tooSlow(pool, e, settings, load(e.pace), load(e.latency)))
-    hold(pool, e, settings, false, now);
+    hold(pool, e, settings,
+         settings.holdSlow < settings.holdMax ? settings.holdSlow : settings.holdMax, false, now);
   pthread_mutex_unlock(&e.lock);
 }
 
@@ -337,10 +367,10 @@ void onFailure(Pool &pool, uint32_t slot, const Settings &settings, bool wasProb
   ++e.failures;
   const uint32_t state = load(e.state);
   if (wasProbe && state == SEMDNS_ENDPOINT_PROBING)
-    hold(pool, e, settings, true, now);
+    hold(pool, e, settings, settings.holdMax, true, now);
   else if ((state == SEMDNS_ENDPOINT_UP || state == SEMDNS_ENDPOINT_RAMPING) &&
            e.failures >= settings.consecutiveErrors)
-    hold(pool, e, settings, false, now);
+    hold(pool, e, settings, settings.holdMax, false, now);
   pthread_mutex_unlock(&e.lock);
 }
 

@@ -18,7 +18,8 @@ constexpr uint32_t kMaxEndpoints = 1024;
 constexpr uint32_t kMaxRegions = 32;
 constexpr uint32_t kNobody = 0xffffffffu;
 constexpr uint64_t kSecond = 1000000000u;
-constexpr uint32_t kOne = 65536;                                                   ///< 1 in Q16
+constexpr uint32_t kOne = 65536;               ///< 1 in Q16
+constexpr uint64_t kReportLife = 10 * kSecond; ///< a load report older than this is not believed
 constexpr uint32_t kLeastSpeed = 16, kMostSpeed = 10000000, kDefaultSpeed = 10000; ///< tokens/s
 constexpr uint32_t kUsualOutput = 256;
 constexpr uint32_t kMostBlocks = 1u << 24;
@@ -28,6 +29,7 @@ constexpr uint32_t kRecentBits = 38;
 /// What configuration says about health (docs/dispatch.md, "Configuration", has words and units).
 struct Settings {
   uint64_t holdBase = kSecond, holdMax = 300 * kSecond;
+  uint64_t holdSlow = 15 * kSecond; ///< longest hold-down for slowness: asking costs time alone
   uint64_t slowStart = 30 * kSecond;
   uint64_t attemptTimeout = 10 * kSecond, streamLease = 60 * kSecond, ticketLease = 300 * kSecond;
   uint64_t hedgeAfter = 0;     ///< 0: never
@@ -36,7 +38,7 @@ struct Settings {
   uint32_t ejectionCap = 50;  ///< percent of an engine's endpoints
   uint32_t latencyFactor = 4; ///< times the mean of the engine's others; 0: off
   uint32_t retryBudget = 20;  ///< percent of the engine's attempts in flight
-  uint32_t retryMinimum = 3;  ///< retries at once that are always allowed
+  uint32_t retryMinimum = 10; ///< retries at once that are always allowed
   uint32_t tries = 3;
   uint32_t logSample = 0; ///< per mille of the queries that the log gets
   uint32_t logClimbs = 0; ///< the same of those that the cascade answers by an ancestor or the root
@@ -50,14 +52,16 @@ struct Settings {
 struct Engine {
   char name[SEMDNS_ID_MAX];
   uint64_t hash;
-  uint32_t first;   ///< endpoint, linked by Endpoint::next in order of slots; kNobody: none
-  uint32_t count;   ///< endpoints that are not draining
-  uint32_t held;    ///< atomic: HELD and PROBING ones
-  uint32_t active;  ///< atomic: attempts in flight
-  uint32_t retries; ///< atomic: of them second and third ones
-  uint32_t turn;    ///< atomic: round robin
-  uint32_t work;    ///< atomic: decayed mean of an attempt's tokens of work
-  uint32_t output;  ///< atomic: of the tokens that answers had, 8 fractional bits; 0: not known
+  uint32_t first;      ///< endpoint, linked by Endpoint::next in order of slots; kNobody: none
+  uint32_t count;      ///< endpoints that are not draining
+  uint32_t held;       ///< atomic: HELD and PROBING ones
+  uint32_t active;     ///< atomic: attempts in flight
+  uint32_t retries;    ///< atomic: of them second and third ones
+  uint32_t turn;       ///< atomic: round robin
+  uint32_t work;       ///< atomic: decayed mean of an attempt's tokens of work
+  uint32_t output;     ///< atomic: of the tokens that answers had, 8 fractional bits; 0: not known
+  uint32_t othersMean; ///< atomic, Q8: of the endpoints' `others`
+  uint64_t othersSum, reportedAt; ///< atomic
 };
 
 /// What is said of an endpoint besides its name.
@@ -88,11 +92,10 @@ struct Endpoint {
   uint32_t workInFlight;        ///< tokens
   uint32_t window;              ///< number of the time window that workNow is about
   uint32_t workNow, workBefore; ///< tokens begun in this window and the one before it
-  uint32_t pace;     ///< Q16: how long attempts took over what was foreseen; 0: not known
-  uint32_t reported; ///< running and waiting, by the last load report
-  uint32_t atReport; ///< inFlight then
-  uint32_t kvUse;    ///< Q16
-  uint32_t success;  ///< Q16, decayed
+  uint32_t pace;    ///< Q16: how long attempts took over what was foreseen; 0: not known
+  uint32_t others;  ///< Q8: requests of others there, by load reports, smoothed
+  uint32_t kvUse;   ///< Q16
+  uint32_t success; ///< Q16, decayed
   uint64_t reportedAt, until, latency, seenAt, attempts;
   uint64_t headSince; ///< since when it has been at work on what it does now
   // Under `lock`.
@@ -189,6 +192,11 @@ inline uint32_t expectedOutput(const Engine &engine) {
 }
 
 /// `latency` and what was `foreseen` for it in ns, both at least 1.
+/// The endpoint says that it has `requests`, ours among them. Keeps what others have there,
+/// smoothed over some seconds (reports are snapshots of what goes up and down, and late), and their
+/// mean and sum over the engine. A lane is held, so that slots stay what they are.
+void onLoad(Pool &pool, uint32_t slot, uint64_t requests, uint32_t kvUse, uint64_t now);
+
 void onSuccess(Pool &pool, uint32_t slot, const Settings &settings, bool wasProbe, uint64_t latency,
                uint64_t foreseen, uint64_t now);
 void onFailure(Pool &pool, uint32_t slot, const Settings &settings, bool wasProbe, uint64_t now);

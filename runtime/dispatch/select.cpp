@@ -6,7 +6,6 @@ namespace semdns::dispatch {
 namespace {
 
 constexpr uint32_t kWorst = 4 * kOne;
-constexpr uint64_t kReportLife = 10 * kSecond; ///< a load report older than this is not believed
 constexpr uint64_t kHistoryHalf =
     30 * kSecond;                   ///< what is learnt loses half of its weight in this time
 constexpr uint32_t kOutputWork = 5; ///< an output token is as much work as 5 of the prompt
@@ -20,27 +19,44 @@ uint32_t ratio(uint64_t part, uint64_t whole) {
   return q16 < kWorst ? static_cast<uint32_t>(q16) : kWorst;
 }
 
-/// Requests at the endpoint: the greater of what we know ourselves and what it last said, moved by
-/// what we have begun and ended since.
-uint32_t loadOf(const Endpoint &e, uint32_t own, uint64_t now) {
-  const uint64_t at = load(e.reportedAt);
-  if (!at || now - at > kReportLife)
-    return own;
-  const int64_t moved = int64_t(load(e.reported)) + int64_t(own) - int64_t(load(e.atReport));
-  return moved > int64_t(own) ? static_cast<uint32_t>(moved) : own;
-}
+/// What is made of the reports of an engine's endpoints. All resolvers see the same imbalance,
+/// late, and each could set it right alone; together they would turn it round. So each takes as its
+/// own only the share that its requests are of all.
+struct Others {
+  bool known = false;
+  int64_t mean = 0, share = 0; ///< Q8 requests, Q16
 
-/// Requests over what the endpoint may have at once now: a multiplication, but for the few that
-/// ramp up.
-uint32_t ofPlaces(const Endpoint &e, const Settings &settings, uint32_t requests, uint64_t now) {
+  Others(const Engine &engine, uint64_t now) {
+    const uint64_t at = load(engine.reportedAt);
+    if (!at || now - at > kReportLife)
+      return;
+    const uint64_t own = (uint64_t(load(engine.active)) + 1) << 8;
+    known = true;
+    mean = load(engine.othersMean);
+    share = static_cast<int64_t>(own * kOne / (own + load(engine.othersSum)));
+  }
+  /// Requests of others that count at the endpoint, Q8.
+  uint32_t at(const Endpoint &e, uint64_t now) const {
+    if (!known)
+      return 0;
+    const uint64_t at = load(e.reportedAt);
+    if (!at || now - at > kReportLife)
+      return static_cast<uint32_t>(mean);
+    return static_cast<uint32_t>(mean + ((int64_t(load(e.others)) - mean) * share >> 16));
+  }
+};
+
+/// Requests (Q8) over what the endpoint may have at once now: a multiplication, but for the few
+/// that ramp up.
+uint32_t ofPlaces(const Endpoint &e, const Settings &settings, uint64_t requests, uint64_t now) {
   if (load(e.state) == SEMDNS_ENDPOINT_RAMPING)
-    return ratio(requests, uint64_t(capacityAt(e, settings, now)) * e.weight);
-  const uint64_t q16 = (requests & 0x3fffff) * e.inverse >> 24;
+    return ratio(requests, uint64_t(capacityAt(e, settings, now)) * e.weight << 8);
+  const uint64_t q16 = requests * (e.inverse >> 8) >> 24;
   return q16 < kWorst ? static_cast<uint32_t>(q16) : kWorst;
 }
 
 /// Places taken, or KV memory if that is scarcer.
-uint32_t occupation(const Endpoint &e, const Settings &settings, uint32_t requests, uint64_t now) {
+uint32_t occupation(const Endpoint &e, const Settings &settings, uint64_t requests, uint64_t now) {
   const uint32_t places = ofPlaces(e, settings, requests, now);
   const uint64_t at = load(e.reportedAt);
   const uint32_t kv = at && now - at <= kReportLife ? load(e.kvUse) / e.weight : 0;
@@ -121,6 +137,7 @@ struct Scorer {
   const Rules &rules;
   const Distances &distances;
   const Request &request;
+  Others others;
   Slowness slowness;
   uint64_t meanBusy;
   uint64_t inverseBlocks;
@@ -129,27 +146,27 @@ struct Scorer {
   uint64_t patience; ///< seconds in Q16
 
   Scorer(const Pool &p, uint32_t engine, const Settings &s, const Rules &r, const Distances &d,
-         const Request &q, const Field &field)
-      : pool(p), settings(s), rules(r), distances(d), request(q), slowness(field.bestPace),
-        meanBusy(field.meanBusy()),
+         const Request &q, const Field &f)
+      : pool(p), settings(s), rules(r), distances(d), request(q), others(p.engines[engine], q.now),
+        slowness(f.bestPace), meanBusy(f.meanBusy()),
         inverseBlocks(q.held ? ((uint64_t(1) << 32) + q.blockCount - 1) / q.blockCount : 0),
         home(q.session && !q.held ? homeOf(p, engine, q.session) : kNobody),
         meanWork(load(p.engines[engine].work)), patience(s.patience * kOne / kSecond) {}
 
-  /// One term; `busy` is the endpoint's own share, `own` our requests there, `requests` all of
-  /// them.
-  [[gnu::always_inline]] uint32_t term(uint32_t number, uint32_t slot, uint64_t busy, uint32_t own,
-                                       uint32_t requests) const {
+  /// One term; `busy` is the endpoint's own share, `foreign` others' requests there (Q8).
+  [[gnu::always_inline]] uint32_t term(uint32_t number, uint32_t slot, uint64_t busy,
+                                       uint32_t foreign) const {
     const Endpoint &e = pool.endpoints[slot];
     switch (number) {
     case 0: {
       const uint64_t excess = busy > meanBusy ? busy - meanBusy : 0;
+      const uint64_t requests = (uint64_t(load(e.inFlight)) << 8) + foreign;
       return occupation(e, settings, requests, request.now) +
              (excess < kWorst ? static_cast<uint32_t>(excess) : kWorst);
     }
     case 1: {
       // Requests of others are as much work as the engine's usually are.
-      const uint64_t ahead = workAhead(e, request.now) + uint64_t(requests - own) * meanWork;
+      const uint64_t ahead = workAhead(e, request.now) + (uint64_t(foreign) * meanWork >> 8);
       const uint64_t wait = secondsFor(e, ahead);
       return static_cast<uint32_t>(wait < kMostWait ? wait : kMostWait) +
              (wait > patience ? kImpatience : 0);
@@ -173,10 +190,10 @@ struct Scorer {
   /// The score, or any part of it that is more than `limit` already.
   uint64_t score(uint32_t slot, uint64_t busy, uint64_t limit) const {
     const Endpoint &e = pool.endpoints[slot];
-    const uint32_t own = load(e.inFlight), requests = loadOf(e, own, request.now);
+    const uint32_t foreign = others.at(e, request.now);
     uint64_t sum = 0;
     const auto exceeds = [&](uint32_t i) {
-      sum += uint64_t(term(i, slot, busy, own, requests)) * rules.weights[i];
+      sum += uint64_t(term(i, slot, busy, foreign)) * rules.weights[i];
       return sum > limit;
     };
     // Those that decide most often come first.
@@ -186,11 +203,11 @@ struct Scorer {
 
   Terms terms(uint32_t slot, uint64_t busy) const {
     const Endpoint &e = pool.endpoints[slot];
-    const uint32_t own = load(e.inFlight), requests = loadOf(e, own, request.now);
+    const uint32_t foreign = others.at(e, request.now);
     Terms out;
     out.score = 0;
     for (uint32_t i = 0; i < kTerms; ++i) {
-      out.term[i] = term(i, slot, busy, own, requests);
+      out.term[i] = term(i, slot, busy, foreign);
       out.score += uint64_t(out.term[i]) * rules.weights[i];
     }
     return out;
@@ -304,7 +321,8 @@ Choice choose(Pool &pool, uint32_t engine, const Settings &settings, const Rules
     case Method::LeastLoaded:
     case Method::TwoChoices:
       value = occupation(pool.endpoints[i], settings,
-                         loadOf(pool.endpoints[i], load(pool.endpoints[i].inFlight), request.now),
+                         (uint64_t(load(pool.endpoints[i].inFlight)) << 8) +
+                             scorer.others.at(pool.endpoints[i], request.now),
                          request.now);
       break;
     case Method::RoundRobin:
