@@ -84,6 +84,17 @@ bool attach(TableSet &set, int level, uint64_t fileOffset, Error &error) {
                         "zstd does not accept the dictionary of zone %u, or has no memory for it",
                         set.zone);
     return true;
+  case Mode::Turbo: {
+    uint64_t at;
+    if (const char *problem = attachPhrases(set.bytes, set.size, set.phrases, at))
+      return base::fail(error, SEMDNS_ERROR_SECTION, SEMDNS_TAG_PHRS, fileOffset + at, "%s",
+                        problem);
+    if (level && !(set.phrases.index = openTurboIndex(set.phrases)))
+      return base::fail(error, SEMDNS_ERROR_SECTION, SEMDNS_TAG_PHRS, fileOffset,
+                        "phrases of zone %u: a byte or order is missing, or memory for their trie",
+                        set.zone);
+    return true;
+  }
   default:
     return base::fail(error, SEMDNS_ERROR_FEATURE, 0, fileOffset,
                       "this library has no codec of mode %s: use a newer semdns",
@@ -95,8 +106,22 @@ size_t scratchOf(const TableSet &set) {
   switch (set.mode) {
   case Mode::Zstd:
     return zstdScratch(set.zstd);
+  case Mode::Turbo:
+    return turboScratch(set.phrases);
   default:
     return 0;
+  }
+}
+
+/// Whether the tables were made ready for compression too.
+bool canEncode(const TableSet &set) {
+  switch (set.mode) {
+  case Mode::Zstd:
+    return set.ready && set.zstd.compress;
+  case Mode::Turbo:
+    return set.ready && set.phrases.index;
+  default:
+    return set.ready;
   }
 }
 
@@ -105,6 +130,8 @@ size_t encode(const TableSet &set, const uint8_t *in, size_t n, uint8_t *out, si
   switch (set.mode) {
   case Mode::Zstd:
     return zstdEncode(set.zstd, in, n, out, capacity, scratch);
+  case Mode::Turbo:
+    return turboEncode(set.phrases, in, n, out, capacity, scratch);
   default:
     return 0;
   }
@@ -115,6 +142,8 @@ bool decode(const TableSet &set, const uint8_t *in, size_t size, uint8_t *out, s
   switch (set.mode) {
   case Mode::Zstd:
     return zstdDecode(set.zstd, in, size, out, n, scratch);
+  case Mode::Turbo:
+    return turboDecode(set.phrases, in, size, out, n, scratch);
   default:
     return false;
   }
@@ -220,7 +249,7 @@ const TableSet *choose(const semdns_codec &codec, const semdns_compress_options 
                   "neither zone %s nor one above it has tables of mode %s: mine its corpus, and "
                   "name the library in the spec (patterns:)",
                   codec.artifact->views[options.zone].name, semdns_codec_mode_text(options.mode));
-  else if (!set->ready || (mode == Mode::Zstd && !set->zstd.compress))
+  else if (!canEncode(*set))
     status = argument(error, "the codec was created for other zones or modes");
   return status == SEMDNS_OK ? set : nullptr;
 }
@@ -278,7 +307,7 @@ void chooseMode(const semdns_codec &codec, uint8_t *scratch, semdns_compress_opt
   // The cheaper mode wins a tie.
   for (const Mode mode : {Mode::Turbo, Mode::Zstd, Mode::Fast}) {
     const TableSet *set = ownerOf(codec, options.zone, mode);
-    if (!set || !set->ready || (mode == Mode::Zstd && !set->zstd.compress))
+    if (!set || !canEncode(*set))
       continue;
     const size_t size = encode(*set, in, n, scratch, best, part(codec, scratch, mode));
     if (size && size < best) {
@@ -543,8 +572,10 @@ semdns_status semdns_codec_create(semdns_artifact *artifact, const semdns_codec_
 void semdns_codec_destroy(semdns_codec *codec) {
   if (!codec)
     return;
-  for (uint32_t i = 0; codec->sets && i < codec->setCount; ++i)
+  for (uint32_t i = 0; codec->sets && i < codec->setCount; ++i) {
     releaseZstd(codec->sets[i].zstd);
+    closeTurboIndex(codec->sets[i].phrases.index);
+  }
   free(codec->sets);
   free(codec->owner);
   semdns_artifact_release(codec->artifact);

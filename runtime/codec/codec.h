@@ -4,6 +4,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/codec/frame.h"
+#include "runtime/codec/turbo.h"
 #include "runtime/codec/zstd.h"
 
 namespace semdns::codec {
@@ -21,6 +22,7 @@ struct TableSet {
   uint64_t size = 0;
   uint8_t digest[32] = {};
   ZstdTables zstd = {};
+  PhraseTables phrases = {};
 };
 
 } // namespace semdns::codec
