@@ -10,7 +10,7 @@
 namespace semdns::codec {
 namespace {
 
-constexpr uint32_t kNone = UINT32_MAX;
+constexpr uint32_t kNone = UINT32_MAX, kCopy = kNone - 1;
 constexpr uint32_t kMinCount = 4;             ///< occurrences of a pair that is joined
 constexpr uint32_t kMaxCandidates = 1u << 19; ///< before pruning
 constexpr size_t kPiece = 4096, kLongPiece = 32768;
@@ -81,9 +81,9 @@ private:
 
 struct Phrase {
   std::string text;
-  uint64_t count = 0;     ///< uses in the parse
-  uint32_t documents = 0; ///< that use it
-  uint32_t last = 0;      ///< document + 1 that used it last
+  uint64_t count = 0;  ///< uses in the parse
+  uint32_t owners = 0; ///< whose documents use it
+  uint32_t last = 0;   ///< owner + 1 that used it last
 };
 
 /// Joins neighbours, the most frequent pairs first; `phrases` begins with the 256 bytes.
@@ -235,10 +235,15 @@ Index makeIndex(const std::vector<Phrase> &phrases, const std::vector<uint16_t> 
   return index;
 }
 
-/// Calls visit(document, tokens of one piece in order). Pieces are what copies may reach back in.
+struct Corpus {
+  std::span<const std::string_view> documents;
+  std::span<const uint32_t> owners;
+};
+
+/// Calls visit(owner, tokens of one piece in order). Pieces are what copies may reach back in.
 template <typename Visit>
-void parsePieces(std::span<const std::string_view> documents, const TurboIndex &index,
-                 Visit visit) {
+void parsePieces(const Corpus &corpus, const TurboIndex &index, Visit visit) {
+  const auto documents = corpus.documents;
   std::vector<uint8_t> scratch(turboParseScratch() + 64);
   std::vector<TurboStep> tokens;
   uint32_t piece = 0;
@@ -251,32 +256,38 @@ void parsePieces(std::span<const std::string_view> documents, const TurboIndex &
       for (size_t at = size; at; at -= steps[at].length)
         tokens.push_back(steps[at]);
       std::reverse(tokens.begin(), tokens.end());
-      visit(d, tokens);
+      visit(corpus.owners[d], tokens);
     }
   }
 }
 
-/// Parses, and counts what is used.
-void recount(std::span<const std::string_view> documents, const TurboIndex &index,
-             std::vector<Phrase> &phrases, Copies &copies) {
+/// Parses, and counts what is used. Returns the tokens: phrases, kCopy, and kNone where a piece
+/// begins.
+std::vector<uint32_t> recount(const Corpus &corpus, const TurboIndex &index,
+                              std::vector<Phrase> &phrases, Copies &copies) {
   for (Phrase &p : phrases)
-    p.count = p.documents = p.last = 0;
+    p.count = p.owners = p.last = 0;
   copies = {};
-  parsePieces(documents, index, [&](uint32_t document, const std::vector<TurboStep> &tokens) {
-    for (const TurboStep &token : tokens)
+  std::vector<uint32_t> stream;
+  parsePieces(corpus, index, [&](uint32_t owner, const std::vector<TurboStep> &tokens) {
+    stream.push_back(kNone);
+    for (const TurboStep &token : tokens) {
+      stream.push_back(token.distance ? kCopy : token.phrase);
       if (token.distance) {
         ++copies.count;
         ++copies.lengths[lengthCode(token.length).code];
         ++copies.distances[distanceCode(token.distance).code];
-      } else {
-        Phrase &p = phrases[token.phrase];
-        ++p.count;
-        if (p.last != document + 1) {
-          p.last = document + 1;
-          ++p.documents;
-        }
+        continue;
       }
+      Phrase &p = phrases[token.phrase];
+      ++p.count;
+      if (p.last != owner + 1) {
+        p.last = owner + 1;
+        ++p.owners;
+      }
+    }
   });
+  return stream;
 }
 
 /// What a phrase's text costs without it.
@@ -318,7 +329,7 @@ void prune(std::vector<Phrase> &phrases, const TurboIndex &index, uint64_t budge
   std::vector<Ranked> ranked;
   for (uint32_t i = 256; i < phrases.size(); ++i) {
     const Phrase &p = phrases[i];
-    if (p.documents < minDocuments || p.count < 2)
+    if (p.owners < minDocuments || p.count < 2)
       continue;
     const uint32_t with = costOf(p.count, total), without = costWithout(index, p.text);
     if (without > with)
@@ -376,7 +387,7 @@ private:
 /// classes likes the stream best. Copies and beginnings are contexts that stay what they are.
 class Exchange {
 public:
-  /// `stream`: phrases, kNone where a piece begins, kNone - 1 for a copy.
+  /// `stream`: phrases, kNone where a piece begins, kCopy for a copy.
   Exchange(const std::vector<uint32_t> &stream, std::vector<Phrase> &phrases, uint32_t classes)
       : classes_(classes), rows_(classes + 1), classOf_(phrases.size()), members_(classes),
         bigrams_(size_t(rows_) * rows_), left_(rows_), right_(rows_) {
@@ -429,7 +440,7 @@ private:
   }
 
   uint32_t unitOf(uint32_t token) const {
-    return token == kNone ? classes_ : token == kNone - 1 ? classes_ - 1 : classOf_[token];
+    return token == kNone ? classes_ : token == kCopy ? classes_ - 1 : classOf_[token];
   }
 
   /// Neighbours of each phrase, and the bigrams of classes.
@@ -583,10 +594,10 @@ void quantise(const std::vector<uint64_t> &weights, uint32_t bits, uint16_t *sta
   }
 }
 
-/// What a phrase used c times by d documents is expected to be used in a text of none of them: as
-/// often as the documents but one, and a little for what never was seen. In 1/16.
+/// What a phrase used c times by d owners is expected to be used in a text of none of them: as
+/// often as the owners but one, and a little for what never was seen. In 1/16.
 uint64_t expected(const Phrase &p) {
-  const uint64_t d = std::max(p.documents, 1u);
+  const uint64_t d = std::max(p.owners, 1u);
   return p.count * 16 * (d - 1) / d + 4;
 }
 
@@ -600,7 +611,7 @@ void countClasses(const std::vector<uint32_t> &stream, const std::vector<uint16_
                   uint32_t classes, Model &model) {
   std::vector<uint64_t> counts(size_t(classes + 1) * classes), all(classes);
   const auto unit = [&](uint32_t token) -> uint32_t {
-    return token == kNone ? classes : token == kNone - 1 ? classes - 1 : classOf[token];
+    return token == kNone ? classes : token == kCopy ? classes - 1 : classOf[token];
   };
   for (size_t i = 0; i + 1 < stream.size(); ++i)
     if (stream[i + 1] != kNone) {
@@ -638,34 +649,6 @@ void countCopies(const Copies &copies, Model &model) {
     weights.push_back(n * 8 + 1);
   model.distanceStart.resize(weights.size());
   quantise(weights, SEMDNS_PHRS_COPY_BITS, model.distanceStart.data());
-}
-
-/// The stream of tokens, for Exchange and countClasses.
-std::vector<uint32_t> streamOf(std::span<const std::string_view> documents, const TurboIndex &index,
-                               std::vector<Phrase> &phrases, Copies &copies) {
-  for (Phrase &p : phrases)
-    p.count = p.documents = p.last = 0;
-  copies = {};
-  std::vector<uint32_t> stream;
-  parsePieces(documents, index, [&](uint32_t document, const std::vector<TurboStep> &tokens) {
-    stream.push_back(kNone);
-    for (const TurboStep &token : tokens) {
-      stream.push_back(token.distance ? kNone - 1 : token.phrase);
-      if (token.distance) {
-        ++copies.count;
-        ++copies.lengths[lengthCode(token.length).code];
-        ++copies.distances[distanceCode(token.distance).code];
-        continue;
-      }
-      Phrase &p = phrases[token.phrase];
-      ++p.count;
-      if (p.last != document + 1) {
-        p.last = document + 1;
-        ++p.documents;
-      }
-    }
-  });
-  return stream;
 }
 
 // ---- The section
@@ -736,7 +719,8 @@ std::vector<uint8_t> pack(const std::vector<Phrase> &phrases, const std::vector<
 } // namespace
 
 std::vector<uint8_t> buildPhrases(std::span<const std::string_view> documents,
-                                  const PhraseOptions &options, std::string &why) {
+                                  std::span<const uint32_t> owners, const PhraseOptions &options,
+                                  std::string &why) {
   const auto tell = [&](uint32_t part) {
     if (options.progress)
       options.progress(part);
@@ -761,6 +745,7 @@ std::vector<uint8_t> buildPhrases(std::span<const std::string_view> documents,
   }
   const uint64_t budget = options.maxBytes - fixed;
 
+  const Corpus corpus{documents, owners};
   std::vector<Phrase> phrases = joinPairs(documents);
   tell(300);
   Copies copies;
@@ -773,7 +758,7 @@ std::vector<uint8_t> buildPhrases(std::span<const std::string_view> documents,
       why = "no memory for a trie";
       return {};
     }
-    recount(documents, *index, phrases, copies);
+    recount(corpus, *index, phrases, copies);
     prune(phrases, *index,
           round == 0   ? budget * 2
           : round == 1 ? budget * 5 / 4
@@ -784,7 +769,7 @@ std::vector<uint8_t> buildPhrases(std::span<const std::string_view> documents,
   for (Phrase &p : phrases)
     p.count += 1;
   Index index = makeIndex(phrases, {}, {}, {}, 16, copies);
-  std::vector<uint32_t> stream = streamOf(documents, *index, phrases, copies);
+  std::vector<uint32_t> stream = recount(corpus, *index, phrases, copies);
   Exchange exchange(stream, phrases, classes);
   exchange.run([&](uint32_t round) { tell(700 + 50 * round); });
   const std::vector<uint16_t> &classOf = exchange.classOf();
@@ -800,7 +785,7 @@ std::vector<uint8_t> buildPhrases(std::span<const std::string_view> documents,
       model.classTotal[classOf[i]] += phrases[i].count;
     }
     index = makeIndex(phrases, classOf, model.classTotal, model.classCost, classes, copies);
-    stream = streamOf(documents, *index, phrases, copies);
+    stream = recount(corpus, *index, phrases, copies);
     tell(950);
   }
   countCopies(copies, model);

@@ -1007,7 +1007,8 @@ private:
     if (!options_.keepTexts)
       return;
     for (const uint32_t d : kept_)
-      summary_.texts.emplace_back(documents_->text(d));
+      summary_.texts.push_back(excluded_.empty() ? std::string(documents_->text(d))
+                                                 : withoutExcluded(documents_->text(d)));
     summary_.textOwners = owners_;
   }
 

@@ -95,10 +95,13 @@ bool attach(TableSet &set, int level, uint64_t fileOffset, Error &error) {
                         set.zone);
     return true;
   }
-  default:
-    return base::fail(error, SEMDNS_ERROR_FEATURE, 0, fileOffset,
-                      "this library has no codec of mode %s: use a newer semdns",
-                      semdns_codec_mode_text(static_cast<uint32_t>(set.mode)));
+  default: {
+    uint64_t at;
+    const char *problem = attachModel(set.bytes, set.size, set.model, at);
+    return !problem || base::fail(error, SEMDNS_ERROR_SECTION,
+                                  set.mode == Mode::Fast ? SEMDNS_TAG_TOKM : SEMDNS_TAG_BYTM,
+                                  fileOffset + at, "%s", problem);
+  }
   }
 }
 
@@ -109,7 +112,7 @@ size_t scratchOf(const TableSet &set) {
   case Mode::Turbo:
     return turboScratch(set.phrases);
   default:
-    return 0;
+    return modelScratch(set.model, set.mode);
   }
 }
 
@@ -133,7 +136,7 @@ size_t encode(const TableSet &set, const uint8_t *in, size_t n, uint8_t *out, si
   case Mode::Turbo:
     return turboEncode(set.phrases, in, n, out, capacity, scratch);
   default:
-    return 0;
+    return modelEncode(set.model, set.mode, in, n, out, capacity, scratch);
   }
 }
 
@@ -145,7 +148,7 @@ bool decode(const TableSet &set, const uint8_t *in, size_t size, uint8_t *out, s
   case Mode::Turbo:
     return turboDecode(set.phrases, in, size, out, n, scratch);
   default:
-    return false;
+    return modelDecode(set.model, set.mode, in, size, out, n, scratch);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/codec/frame.h"
+#include "runtime/codec/model.h"
 #include "runtime/codec/turbo.h"
 #include "runtime/codec/zstd.h"
 
@@ -23,6 +24,7 @@ struct TableSet {
   uint8_t digest[32] = {};
   ZstdTables zstd = {};
   PhraseTables phrases = {};
+  ModelTables model = {};
 };
 
 } // namespace semdns::codec

@@ -1,4 +1,5 @@
 /// mine-patterns: what is typical of a domain's texts, as a pattern library.
+#include "lib/mine/codecs.h"
 #include "lib/mine/mine.h"
 #include "lib/support/command_line.h"
 #include "lib/support/exit_codes.h"
@@ -55,7 +56,10 @@ struct Codec {
   semdns_codec_mode mode;
   uint32_t tag;
 };
-constexpr Codec kCodecs[] = {{"zstd", SEMDNS_CODEC_ZSTD, SEMDNS_TAG_DICT}};
+constexpr Codec kCodecs[] = {{"zstd", SEMDNS_CODEC_ZSTD, SEMDNS_TAG_DICT},
+                             {"turbo", SEMDNS_CODEC_TURBO, SEMDNS_TAG_PHRS},
+                             {"fast", SEMDNS_CODEC_FAST, SEMDNS_TAG_TOKM},
+                             {"max", SEMDNS_CODEC_MAX, SEMDNS_TAG_BYTM}};
 
 size_t bytesOf(const patterns::PatternLibrary &library, uint32_t tag) {
   const auto it = library.codecs.find(tag);
@@ -118,14 +122,18 @@ int main(int argc, char **argv) {
                    ? std::string("0, or 1024 to 16777216 bytes")
                    : std::string();
       });
-  std::string codecList = "zstd";
+  std::string codecList = "zstd,turbo";
+  uint64_t turboSize = uint64_t(2) << 20;
   app.add_option("--codec", codecList,
-                 "codecs of compress-context to make tables for: zstd, or none")
+                 "codecs of compress-context to make tables for: zstd, turbo, fast, max, or none")
       ->check([](const std::string &list) {
         uint32_t mask;
-        return parseCodecs(list, mask) ? std::string()
-                                       : "unknown codec in '" + list + "'; there are zstd and none";
+        return parseCodecs(list, mask)
+                   ? std::string()
+                   : "unknown codec in '" + list + "'; there are zstd, turbo, fast, max and none";
       });
+  app.add_option("--codec-size", turboSize, "bytes of turbo's tables, at most")
+      ->check(CLI::Range(uint64_t(1) << 16, uint64_t(1) << 24));
   app.add_option("--k-anonymity", options.kAnonymity,
                  "owners that must have what is stored; documents are their own owners")
       ->check(CLI::Range(1, 1 << 30));
@@ -200,9 +208,12 @@ int main(int argc, char **argv) {
 
   Diagnostics diags;
   mine::Summary summary;
-  const auto library = mine::mine(options, diags, summary);
+  options.keepTexts = !options.merge.empty() || (options.codecs & ~(1u << SEMDNS_CODEC_ZSTD));
+  auto library = mine::mine(options, diags, summary);
   for (const std::string &what : summary.trimmed)
     diags.warning({output, 0, 0}, "--max-size leaves out " + what);
+  if (library && !summary.partial && !diags.hasErrors())
+    mine::addCodecs(summary, options.kAnonymity, options.jobs, turboSize, *library, diags);
   if (library && summary.resumed)
     diags.note({}, "went on from the checkpoint in '" + options.workFolder + "'");
   if (library && !summary.partial && !summary.noDictionary.empty() && options.dictionarySize != 0 &&

@@ -1,0 +1,88 @@
+#include "lib/mine/codecs.h"
+
+#include "lib/codec/model.h"
+#include "lib/codec/phrases.h"
+#include "lib/support/progress.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <tuple>
+#include <unordered_map>
+
+namespace semdns::mine {
+namespace {
+
+/// More text hardly helps phrases, and costs time.
+constexpr uint64_t kTurboText = uint64_t(24) << 20;
+
+std::string asString(const std::vector<uint8_t> &bytes) {
+  return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
+}
+
+} // namespace
+
+void addCodecs(const Summary &summary, uint32_t kAnonymity, unsigned threads, uint64_t maxTurbo,
+               patterns::PatternLibrary &library, Diagnostics &diags) {
+  const auto it = library.meta.find("mine.codecs");
+  const auto mask =
+      uint32_t(it == library.meta.end() ? 0 : std::strtoul(it->second.c_str(), nullptr, 10));
+  const auto wants = [&](semdns_codec_mode mode) { return mask >> mode & 1; };
+  std::vector<std::string_view> texts(summary.texts.begin(), summary.texts.end());
+  if (texts.empty())
+    return; // a library that was added up from statistics
+
+  if (wants(SEMDNS_CODEC_TURBO)) {
+    // One owner's documents together, owners in the order of their first document's digest: owners'
+    // numbers are names only.
+    std::vector<std::vector<std::string_view>> byOwner;
+    std::unordered_map<uint32_t, size_t> place;
+    uint64_t held = 0;
+    for (size_t i = 0; i < texts.size() && held < kTurboText; ++i) {
+      const uint32_t owner = i < summary.textOwners.size() ? summary.textOwners[i] : uint32_t(i);
+      const auto [at, fresh] = place.emplace(owner, byOwner.size());
+      if (fresh)
+        byOwner.emplace_back();
+      byOwner[at->second].push_back(texts[i]);
+      held += texts[i].size();
+    }
+    std::vector<std::string_view> documents;
+    std::vector<uint32_t> owners;
+    for (size_t owner = 0; owner < byOwner.size(); ++owner)
+      for (const std::string_view text : byOwner[owner]) {
+        documents.push_back(text);
+        owners.push_back(uint32_t(owner));
+      }
+    Progress progress("phrases", 1000, "");
+    codec::PhraseOptions options;
+    options.maxBytes = maxTurbo;
+    options.minDocuments = kAnonymity;
+    options.progress = [&](uint32_t part) { progress.update(part); };
+    std::string why;
+    const auto bytes = codec::buildPhrases(documents, owners, options, why);
+    progress.finish();
+    if (bytes.empty())
+      diags.note({}, "no tables for turbo: " + why);
+    else
+      library.codecs[SEMDNS_TAG_PHRS] = asString(bytes);
+  }
+
+  for (const auto &[mode, tag, kind] :
+       {std::tuple{SEMDNS_CODEC_FAST, SEMDNS_TAG_TOKM, SEMDNS_MODEL_TOKENS},
+        std::tuple{SEMDNS_CODEC_MAX, SEMDNS_TAG_BYTM, SEMDNS_MODEL_BYTES}}) {
+    if (!wants(mode))
+      continue;
+    codec::ModelOptions options;
+    options.kind = kind;
+    options.minDocuments = std::max(2u, kAnonymity);
+    options.keepText = kAnonymity <= 1;
+    options.threads = threads;
+    const auto bytes = codec::buildModel(texts, options);
+    if (bytes.empty())
+      diags.note({}, std::string("no tables for ") + (mode == SEMDNS_CODEC_FAST ? "fast" : "max") +
+                         ": too little text (64 KB in two documents at least)");
+    else
+      library.codecs[tag] = asString(bytes);
+  }
+}
+
+} // namespace semdns::mine
