@@ -88,16 +88,29 @@ struct Document {
 };
 
 struct Bucket {
-  uint32_t hash, weight; // weight: occurrences
+  uint32_t hash, first, weight; // weight: occurrences; first: the first subtree's hash, or its own
   uint8_t states[15];
+};
+
+// A subtree that a document's symbol went through.
+struct Event {
+  uint32_t hash, first, document; // first: the hash of its context's first subtree where they share
+                                  // a window, else its own
+  uint8_t path, bits;
 };
 
 // A context of K on its own: the compiler drops the others' arithmetic.
 template <class K, int kContext> struct Counter {
   using Symbol = typename K::Symbol;
 
-  template <class Visit>
-  static void walk(const View &view, const std::vector<Document> &documents, Visit &&visit) {
+  // Calls visit(event) in order. Tables much larger than the cache are asked for ahead of it: by
+  // soon(event) long before, by next(event) shortly before.
+  template <class Soon, class Next, class Visit>
+  static void walk(const View &view, const std::vector<Document> &documents, Soon &&soon,
+                   Next &&next, Visit &&visit) {
+    constexpr uint32_t kRing = 32;
+    Event ring[kRing];
+    uint32_t count = 0;
     for (const Document &document : documents) {
       const auto *symbols = static_cast<const Symbol *>(document.symbols);
       History<K> history(view);
@@ -113,11 +126,22 @@ template <class K, int kContext> struct Counter {
           const uint32_t prefix = 1u << depth | (depth ? code >> (length - depth) : 0u);
           const uint32_t bits = std::min(4u, length - depth);
           const uint32_t path = code >> (length - depth - bits) & ((1u << bits) - 1);
-          visit(bucketHash(contexts[kContext], prefix), document.number, path, bits);
+          const uint32_t hash = bucketHash(contexts[kContext], prefix);
+          const bool near = depth && !(K::kSpread >> kContext & 1);
+          const uint32_t first = near ? bucketHash(contexts[kContext], 1) : hash;
+          if (count >= kRing)
+            visit(ring[count % kRing]);
+          ring[count % kRing] = {hash, first, document.number, uint8_t(path), uint8_t(bits)};
+          soon(ring[count % kRing]);
+          if (count >= kRing / 2)
+            next(ring[(count - kRing / 2) % kRing]);
+          ++count;
         }
         history.push(symbols, symbols[i]);
       }
     }
+    for (uint32_t i = count > kRing ? count - kRing : 0; i != count; ++i)
+      visit(ring[i % kRing]);
   }
 
   static std::vector<Bucket> count(const View &view, const std::vector<Document> &documents,
@@ -130,62 +154,77 @@ template <class K, int kContext> struct Counter {
     while (cellBits < 27 && (uint64_t{1} << cellBits) < symbols * 4)
       ++cellBits;
     std::vector<uint32_t> cells(size_t{1} << cellBits);
+    auto cellOf = [&](const Event &e) -> uint32_t & {
+      return cells[e.hash * 0x9e3779b1u >> (32 - cellBits)];
+    };
     uint64_t kept = 0;
-    walk(view, documents, [&](uint32_t hash, uint32_t document, uint32_t, uint32_t) {
-      uint32_t &cell = cells[hash * 0x9e3779b1u >> (32 - cellBits)];
-      const uint32_t n = cell & 255;
-      if (n >= minDocuments || (n && cell >> 8 == (document & 0xffffff)))
-        return;
-      cell = document << 8 | (n + 1);
-      kept += n + 1 == minDocuments;
-    });
+    walk(
+        view, documents, [&](const Event &e) { __builtin_prefetch(&cellOf(e), 1); },
+        [](const Event &) {},
+        [&](const Event &e) {
+          uint32_t &cell = cellOf(e);
+          const uint32_t n = cell & 255;
+          if (n >= minDocuments || (n && cell >> 8 == (e.document & 0xffffff)))
+            return;
+          cell = e.document << 8 | (n + 1);
+          kept += n + 1 == minDocuments;
+        });
     // Then what follows these.
     struct Slot {
-      uint32_t hash;
+      uint32_t hash, first, weight;
       uint8_t n[15][2];
     };
     uint32_t slotBits = 10;
     while ((uint64_t{1} << slotBits) < kept * 3 / 2 + 1)
       ++slotBits;
     std::vector<Slot> slots(size_t{1} << slotBits, Slot{});
-    std::vector<uint32_t> weights(size_t{1} << slotBits);
     const uint32_t mask = (1u << slotBits) - 1;
+    auto slotOf = [&](const Event &e) {
+      return uint32_t(uint64_t{e.hash * 0xc2b2ae35u} >> (32 - slotBits));
+    };
     uint64_t used = 0;
-    walk(view, documents, [&](uint32_t hash, uint32_t, uint32_t path, uint32_t bits) {
-      const uint32_t cell = cells[hash * 0x9e3779b1u >> (32 - cellBits)];
-      if ((cell & 255) < minDocuments)
-        return;
-      uint32_t i = uint32_t(uint64_t{hash * 0xc2b2ae35u} >> (32 - slotBits));
-      while (weights[i] && slots[i].hash != hash)
-        i = (i + 1) & mask;
-      if (!weights[i]) {
-        // Rare: contexts that share a cell outnumber what was planned for.
-        if (used >= (uint64_t{mask} + 1) * 15 / 16)
-          return;
-        ++used;
-        slots[i].hash = hash;
-      }
-      weights[i] += weights[i] != ~0u;
-      uint32_t node = 1;
-      for (uint32_t b = bits; b-- > 0;) {
-        const uint32_t bit = path >> b & 1;
-        uint8_t *n = slots[i].n[node - 1];
-        if (n[bit] == 255) {
-          n[0] = uint8_t(n[0] >> 1);
-          n[1] = uint8_t(n[1] >> 1);
-        }
-        ++n[bit];
-        node = node << 1 | bit;
-      }
-    });
+    walk(
+        view, documents, [&](const Event &e) { __builtin_prefetch(&cellOf(e)); },
+        [&](const Event &e) {
+          if ((cellOf(e) & 255) >= minDocuments)
+            __builtin_prefetch(&slots[slotOf(e)], 1);
+        },
+        [&](const Event &e) {
+          if ((cellOf(e) & 255) < minDocuments)
+            return;
+          uint32_t i = slotOf(e);
+          while (slots[i].weight && slots[i].hash != e.hash)
+            i = (i + 1) & mask;
+          Slot &slot = slots[i];
+          if (!slot.weight) {
+            // Rare: contexts that share a cell outnumber what was planned for.
+            if (used >= (uint64_t{mask} + 1) * 15 / 16)
+              return;
+            ++used;
+            slot.hash = e.hash;
+            slot.first = e.first;
+          }
+          slot.weight += slot.weight != ~0u;
+          uint32_t node = 1;
+          for (uint32_t b = e.bits; b-- > 0;) {
+            const uint32_t bit = e.path >> b & 1;
+            uint8_t *n = slot.n[node - 1];
+            if (n[bit] == 255) {
+              n[0] = uint8_t(n[0] >> 1);
+              n[1] = uint8_t(n[1] >> 1);
+            }
+            ++n[bit];
+            node = node << 1 | bit;
+          }
+        });
     cells = {};
     std::vector<Bucket> out;
     out.reserve(used);
-    for (size_t i = 0; i <= mask; ++i)
-      if (weights[i] > 1) {
-        Bucket b{slots[i].hash, weights[i], {}};
+    for (const Slot &slot : slots)
+      if (slot.weight > 1) {
+        Bucket b{slot.hash, slot.first, slot.weight, {}};
         for (int k = 0; k < 15; ++k)
-          b.states[k] = stateOf(slots[i].n[k][0], slots[i].n[k][1], tables);
+          b.states[k] = stateOf(slot.n[k][0], slot.n[k][1], tables);
         out.push_back(b);
       }
     return out;
@@ -218,17 +257,22 @@ std::vector<uint8_t> buildLines(const View &view, const std::vector<Document> &d
     all.insert(all.end(), buckets.begin(), buckets.end());
     buckets = {};
   }
-  uint64_t lines = std::clamp<uint64_t>(all.size() * 10 / 27, 1, maxLines);
+  uint64_t lines =
+      std::clamp<uint64_t>(all.size() * 10 / 27, kWindow, maxLines) / kWindow * kWindow;
   // Each line keeps the four that occur most often; of those with the same check byte, one.
+  auto lineOf = [&](const Bucket &b) {
+    return b.first == b.hash ? bucketLine(b.hash, uint32_t(lines))
+                             : laterLine(b.first, b.hash, uint32_t(lines));
+  };
   std::vector<uint32_t> start(lines + 1, 0);
   for (const Bucket &b : all)
-    ++start[bucketLine(b.hash, uint32_t(lines)) + 1];
+    ++start[lineOf(b) + 1];
   std::partial_sum(start.begin(), start.end(), start.begin());
   std::vector<uint32_t> order(all.size());
   {
     std::vector<uint32_t> next(start.begin(), start.end() - 1);
     for (size_t i = 0; i < all.size(); ++i)
-      order[next[bucketLine(all[i].hash, uint32_t(lines))]++] = uint32_t(i);
+      order[next[lineOf(all[i])]++] = uint32_t(i);
   }
   std::vector<uint8_t> out(lines * 64, 0);
   for (uint64_t l = 0; l < lines; ++l) {
@@ -249,6 +293,84 @@ std::vector<uint8_t> buildLines(const View &view, const std::vector<Document> &d
       memcpy(line + 16 * used + 1, b.states, 15);
       ++used;
     }
+  }
+  return out;
+}
+
+// What follows three and two symbols most often, as findSuccessor() finds it.
+template <class K>
+std::vector<uint32_t> buildSuccessors(const View &view, const std::vector<Document> &documents,
+                                      const ModelOptions &options, uint64_t maxLines) {
+  struct Best {
+    uint32_t hash, entry, weight;
+  };
+  std::vector<Best> found[kGuessSources];
+  parallelFor(kGuessSources - 1, threadsFor(options.threads), [&](size_t k) {
+    const int source = int(k) + 1;
+    struct Seen {
+      uint32_t hash;
+      uint16_t symbol, document; // the document's low bits: enough to tell two apart, mostly
+      bool operator<(const Seen &o) const {
+        return hash != o.hash       ? hash < o.hash
+               : symbol != o.symbol ? symbol < o.symbol
+                                    : document < o.document;
+      }
+    };
+    std::vector<Seen> all;
+    for (const Document &d : documents) {
+      const auto *symbols = static_cast<const typename K::Symbol *>(d.symbols);
+      History<K> history(view);
+      for (uint32_t i = 0; i < d.count; ++i) {
+        if (i >= 4 - uint32_t(source))
+          all.push_back({history.successorHash(source), symbols[i], uint16_t(d.number)});
+        history.push(symbols, symbols[i]);
+      }
+    }
+    std::sort(all.begin(), all.end());
+    for (size_t i = 0, end; i < all.size(); i = end) {
+      uint32_t most = 0, symbol = 0, documentsOfMost = 0;
+      for (end = i; end < all.size() && all[end].hash == all[i].hash;) {
+        size_t next = end;
+        uint32_t distinct = 0;
+        for (; next < all.size() && all[next].hash == all[i].hash &&
+               all[next].symbol == all[end].symbol;
+             ++next)
+          distinct += next == end || all[next].document != all[next - 1].document;
+        if (next - end > most) {
+          most = uint32_t(next - end);
+          symbol = all[end].symbol;
+          documentsOfMost = distinct;
+        }
+        end = next;
+      }
+      const uint32_t n = uint32_t(end - i);
+      if (documentsOfMost < std::max(1u, options.minDocuments) || uint64_t{most} * 8 < n)
+        continue;
+      // 1..15: five shares of the most frequent by three sizes.
+      const uint32_t tenths = uint32_t(uint64_t{most} * 10 / n);
+      const uint32_t share = tenths < 3   ? 0u
+                             : tenths < 5 ? 1u
+                             : tenths < 7 ? 2u
+                             : tenths < 9 ? 3u
+                                          : 4u;
+      const uint32_t size = n < 4 ? 0u : n < 12 ? 1u : 2u;
+      found[k + 1].push_back(
+          {all[i].hash, (all[i].hash & 0xfff) << 20 | (1 + share * 3 + size) << 16 | symbol, n});
+    }
+  });
+  std::vector<Best> all = std::move(found[1]);
+  all.insert(all.end(), found[2].begin(), found[2].end());
+  const uint64_t lines = std::clamp<uint64_t>(all.size() / 12, 1, maxLines);
+  std::sort(all.begin(), all.end(), [&](const Best &a, const Best &b) {
+    const uint32_t x = bucketLine(a.hash, uint32_t(lines)), y = bucketLine(b.hash, uint32_t(lines));
+    return x != y ? x < y : a.weight != b.weight ? a.weight > b.weight : a.entry < b.entry;
+  });
+  std::vector<uint32_t> out(lines * 16, 0);
+  for (size_t i = 0, end; i < all.size(); i = end) {
+    const uint32_t line = bucketLine(all[i].hash, uint32_t(lines));
+    for (end = i; end < all.size() && bucketLine(all[end].hash, uint32_t(lines)) == line; ++end)
+      if (end - i < 16)
+        out[size_t{line} * 16 + (end - i)] = all[end].entry;
   }
   return out;
 }
@@ -288,10 +410,10 @@ struct NoCoder {
 // Fits what is frozen beside the counts, while documents that are not in the counts are coded.
 template <class K> struct Teacher {
   static constexpr bool kOn = true;
-  std::vector<int16_t> jointLogits, matchLogits;
-  std::vector<int32_t> weights, last;
+  std::vector<int16_t> jointLogits, matchLogits, guessLogits;
+  std::vector<int32_t> weights, last, guessWeights;
   std::vector<uint16_t> refinement;
-  std::vector<Adaptive> joints, matched;
+  std::vector<Adaptive> joints, matched, guesses;
   std::vector<int16_t> stretch = stretchTable();
   bool fitRefinement = false;
   uint32_t pull = 256; // share of a document's change to the weights that is kept, 1/256
@@ -321,6 +443,16 @@ template <class K> struct Teacher {
       matched[m].n = 4;
       matchLogits[m] = stretch[matched[m].p >> 16];
     }
+    if (K::kGuesses) {
+      guesses.resize(kGuessTables);
+      guessLogits.resize(kGuessTables);
+      for (size_t g = 0; g < guesses.size(); ++g) {
+        guesses[g].p = ~0u / 2;
+        guesses[g].n = 2;
+        guessLogits[g] = stretch[guesses[g].p >> 16];
+      }
+      guessWeights.assign(kGuessSets * kGuessInputs, kWeightOne / 3);
+    }
     weights.assign(size_t{K::kAllSets} * K::kInputs, 0);
     for (int s = 0; s < K::kAllSets; ++s)
       for (int i = 0; i < K::kContexts + 2; ++i)
@@ -344,6 +476,10 @@ template <class K> struct Teacher {
     matched[m].update(right, 2000);
     matchLogits[m] = stretch[matched[m].p >> 16];
   }
+  void guess(uint32_t g, bool right) {
+    guesses[g].update(right, 1000);
+    guessLogits[g] = stretch[guesses[g].p >> 16];
+  }
   void refine(uint32_t at, uint32_t fraction, uint32_t bit) {
     if (!fitRefinement)
       return;
@@ -355,7 +491,9 @@ template <class K> struct Teacher {
     }
   }
   void cost(uint32_t, uint32_t) {}
-  void finish(const int32_t *w, const int32_t *l) {
+  void finish(const int32_t *w, const int32_t *l, const int32_t *g) {
+    for (size_t i = 0; i < guessWeights.size(); ++i)
+      guessWeights[i] += int32_t(int64_t{g[i] - guessWeights[i]} * pull / 256);
     for (size_t i = 0; i < weights.size(); ++i)
       weights[i] += int32_t(int64_t{w[i] - weights[i]} * pull / 256);
     for (size_t i = 0; i < last.size(); ++i)
@@ -365,6 +503,8 @@ template <class K> struct Teacher {
   void show(View &view) const {
     view.joint = jointLogits.data();
     view.matched = matchLogits.data();
+    view.guess = guessLogits.data();
+    view.guessWeights = guessWeights.data();
     view.weights = weights.data();
     view.last = last.data();
     view.refine = refinement.data();
@@ -510,7 +650,7 @@ std::vector<uint8_t> build(std::span<const std::string_view> documents,
   auto setText = [&](const std::vector<Document> &from) {
     text.clear();
     index.clear();
-    if (!options.keepText)
+    if (!options.keepText || K::kGuesses)
       return;
     for (const Document &d : from) {
       if ((text.size() + d.count) * sizeof(Symbol) > maxBytes / 5 ||
@@ -532,24 +672,36 @@ std::vector<uint8_t> build(std::span<const std::string_view> documents,
     view.textBytes = reinterpret_cast<const uint8_t *>(text.data());
     view.textTokens = reinterpret_cast<const uint16_t *>(text.data());
   };
+  std::vector<uint32_t> successors;
+  auto setSuccessors = [&](const std::vector<Document> &from) {
+    if constexpr (K::kGuesses) {
+      successors = buildSuccessors<K>(view, from, options, maxBytes / 8 / 64);
+      view.successors = successors.data();
+      view.successorLines = uint32_t(successors.size() / 16);
+    }
+  };
   auto maxLines = [&] {
+    header.successor_lines = view.successorLines;
     header.text_count = uint32_t(text.size());
     header.index_bits = text.empty() ? 0 : view.indexBits;
     header.line_count = 0;
     const uint64_t other = layoutOf<K>(header).size + 64;
-    return std::clamp<uint64_t>((maxBytes - std::min(maxBytes, other)) / 64, 1,
+    return std::clamp<uint64_t>((maxBytes - std::min(maxBytes, other)) / 64, kWindow,
                                 SEMDNS_MODEL_MAX_LINES);
   };
 
   Teacher<K> teacher(tables);
   setText(counted);
+  setSuccessors(counted);
   std::vector<uint8_t> lines = buildLines<K>(view, counted, options, maxLines(), tables);
   view.lines = lines.data();
   view.lineCount = uint32_t(lines.size() / 64);
   fit<K>(view, contexts, teacher, header.rate);
 
   setText(all);
+  setSuccessors(all);
   lines = buildLines<K>(view, all, options, maxLines(), tables);
+  header.successor_lines = view.successorLines;
   header.text_count = uint32_t(text.size());
   header.index_bits = text.empty() ? 0 : view.indexBits;
   header.line_count = uint32_t(lines.size() / 64);
@@ -562,6 +714,8 @@ std::vector<uint8_t> build(std::span<const std::string_view> documents,
   memcpy(out.data(), &header, sizeof header);
   put(l.joint, teacher.jointLogits);
   put(l.matched, teacher.matchLogits);
+  put(l.guess, teacher.guessLogits);
+  put(l.guessWeights, teacher.guessWeights);
   put(l.weights, teacher.weights);
   put(l.last, teacher.last);
   put(l.refine, teacher.refinement);
@@ -575,6 +729,7 @@ std::vector<uint8_t> build(std::span<const std::string_view> documents,
     put(l.tokenBytes, vocabulary.bytes);
   }
   put(l.lines, lines);
+  put(l.successors, successors);
   put(l.text, text);
   put(l.index, index);
   return out;

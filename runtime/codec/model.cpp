@@ -225,6 +225,15 @@ const char *attach(const semdns_model_header &h, const uint8_t *bytes, size_t si
   at = l.matched;
   if (!within(v.matched, 2 * model::kMatchLengths * model::kMatchBits, model::kMaxLogit))
     return "log-odds of matches out of range";
+  if (K::kGuesses) {
+    at = l.guess;
+    if (!within(v.guess, model::kGuessTables, model::kMaxLogit))
+      return "log-odds of guesses out of range";
+    at = l.guessWeights;
+    if (!within(v.guessWeights, uint64_t{model::kGuessSets} * model::kGuessInputs,
+                model::kMaxWeight))
+      return "weight out of range";
+  }
   at = l.weights;
   if (!within(v.weights, uint64_t{K::kAllSets} * K::kInputs, model::kMaxWeight))
     return "weight out of range";
@@ -234,10 +243,10 @@ const char *attach(const semdns_model_header &h, const uint8_t *bytes, size_t si
   if (K::kKind == SEMDNS_MODEL_TOKENS) {
     if (const char *wrong = checkTokens(v, h.token_size, at, l))
       return wrong;
-    at = l.text;
-    for (uint32_t i = 0; i < h.text_count; ++i)
-      if (v.textTokens[i] >= h.token_count)
-        return "the text has a token that there is not";
+    at = l.successors;
+    for (uint64_t i = 0; i < uint64_t{h.successor_lines} * 16; ++i)
+      if ((v.successors[i] & 0xffff) >= h.token_count)
+        return "a successor is no token";
   }
   out = v;
   return nullptr;
@@ -258,14 +267,16 @@ const char *attachModel(const uint8_t *bytes, size_t size, ModelTables &out, uin
   const bool tokens = h.kind == SEMDNS_MODEL_TOKENS;
   if (!tokens && h.kind != SEMDNS_MODEL_BYTES)
     return "neither a model of bytes nor of tokens";
-  if (h.line_count < 1 || h.line_count > SEMDNS_MODEL_MAX_LINES ||
+  if (h.line_count < 1 || h.line_count % model::kWindow || h.line_count > SEMDNS_MODEL_MAX_LINES ||
       h.text_count > SEMDNS_MODEL_MAX_TEXT || h.index_bits > SEMDNS_MODEL_MAX_INDEX_BITS ||
       (h.text_count == 0) != (h.index_bits == 0) || h.rate < 1 || h.rate > 1024 ||
+      (tokens ? h.successor_lines < 1 || h.successor_lines > SEMDNS_MODEL_MAX_LINES
+              : h.successor_lines != 0) ||
       (tokens ? h.token_count < 256 || h.token_count > SEMDNS_MODEL_MAX_TOKENS ||
-                    h.token_size > SEMDNS_MODEL_MAX_TOKEN_BYTES
+                    h.token_size > SEMDNS_MODEL_MAX_TOKEN_BYTES || h.text_count != 0
               : h.token_count != 0 || h.token_size != 0))
     return "a count is out of range";
-  for (const uint64_t r : h.reserved)
+  for (const uint32_t r : h.reserved)
     if (r)
       return "reserved field is not zero";
   const char *wrong = tokens ? attach<model::Tokens>(h, bytes, size, out.view, at)

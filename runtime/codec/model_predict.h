@@ -6,10 +6,14 @@
 /// subtrees of 4 bits. For every context (the last k symbols, words, columns, ...) a bucket of 15
 /// nodes holds, per node, a state that summarises what followed in the corpus (frozen tables) and
 /// one for what followed in this document (scratch). A table learnt in training maps the pair to
-/// log-odds; matches with earlier text of the document and of the library give log-odds too. Gated
-/// logistic mixers (Mahoney's PAQ: several weight sets chosen by small contexts, then a mixer of
-/// their outputs), whose weights start where training left them and go on learning inside the
-/// document, and two frozen refinements by context make one probability of them.
+/// log-odds; matches with earlier text give log-odds too. Gated logistic mixers (Mahoney's PAQ:
+/// weight sets chosen by small contexts, then a mixer of the mixers' outputs), whose weights start
+/// where training left them and go on learning inside the document, make one probability of them.
+///
+/// Bytes (`max`): 21 contexts, four mixers, matches in the document and in the library's text, a
+/// frozen refinement of the result. Tokens (`fast`): six contexts, one mixer, and before that one
+/// decision whether the token is the most probable one by frozen successors and the document's
+/// match: where it is, which is half of the time that this is asked, nothing else is done.
 ///
 /// Integers only: the same bits on every machine. No function here allocates, and none trusts the
 /// tables beyond what attachModel() checked.
@@ -119,33 +123,49 @@ inline constexpr NextTable kNext = makeNext();
 
 inline constexpr int kMatchLengths = 16, kMatchBits = 8;
 inline constexpr int kLastSets = 16, kLastInputs = 8;
+/// Of guesses: log-odds that one is right, by each source's grade alone (the document's match, the
+/// frozen successors of three and of two symbols), by all three sources' together, by the symbol,
+/// by how the guesses before went.
+inline constexpr int kGrades = 16, kGuessSources = 3;
+inline constexpr int kGuessAlone = kGuessSources * kGrades, kGuessTogether = 8 * 18 * 18,
+                     kGuessSymbols = 8192, kGuessPast = 64 * 16;
+inline constexpr int kGuessTables = kGuessAlone + kGuessTogether + kGuessSymbols + kGuessPast;
+/// Log-odds that make a guess worth a decision: about one in six. It costs 1 % of the ratio and
+/// saves a fifth of the time.
+inline constexpr int kGuessFrom = -400;
+inline constexpr int kGuessSets = 16, kGuessInputs = 4;
 inline constexpr int kRefineSteps = 32; // 25 used: log-odds -3072..3072 by 256
 
 /// What differs between the two kinds, beside their contexts.
 struct Bytes {
   using Symbol = uint8_t;
+  static constexpr bool kGuesses = false;
   static constexpr uint32_t kKind = SEMDNS_MODEL_BYTES;
   static constexpr int kContexts = 21, kInputs = 24, kMixers = 4, kOrders = 9;
   static constexpr int kSets[kMixers] = {256, 128, 40, 256};
   static constexpr int kAllSets = 256 + 128 + 40 + 256;
   static constexpr int kRows = 8192;
+  static constexpr uint32_t kSpread = 0xf; // contexts whose subtrees no window could hold
   static constexpr int kDocumentMatch = 6, kLibraryMatch = 8; // symbols that find a match
   static constexpr int kSlotsPerByte = 64, kMaxSlotBits = 20;
 };
 struct Tokens {
   using Symbol = uint16_t;
+  static constexpr bool kGuesses = true;
   static constexpr uint32_t kKind = SEMDNS_MODEL_TOKENS;
-  static constexpr int kContexts = 10, kInputs = 16, kMixers = 1, kOrders = 5;
+  static constexpr int kContexts = 6, kInputs = 8, kMixers = 1, kOrders = 4;
   static constexpr int kSets[kMixers] = {135};
   static constexpr int kAllSets = 135;
-  static constexpr int kRows = 1024;
+  static constexpr int kRows = 0; // the refinement is not worth its time here
+  static constexpr uint32_t kSpread = 0x13;
   static constexpr int kDocumentMatch = 2, kLibraryMatch = 3;
   static constexpr int kSlotsPerByte = 8, kMaxSlotBits = 17;
 };
 
 /// Plain pointers into a section; lib/codec points them at what it is still training.
 struct View {
-  const int16_t *joint, *matched;
+  const int16_t *joint, *matched, *guess;
+  const int32_t *guessWeights;
   const int32_t *weights, *last;
   const uint16_t *refine;
   const uint32_t *tokenOffsets, *tokenCodes;
@@ -154,8 +174,8 @@ struct View {
   const uint8_t *lines;
   const uint8_t *textBytes;
   const uint16_t *textTokens;
-  const uint32_t *index;
-  uint32_t kind, lineCount, textCount, indexBits, tokenCount, rate;
+  const uint32_t *index, *successors;
+  uint32_t kind, lineCount, successorLines, textCount, indexBits, tokenCount, rate;
 
   const uint8_t *text(const Bytes *) const { return textBytes; }
   const uint16_t *text(const Tokens *) const { return textTokens; }
@@ -163,8 +183,9 @@ struct View {
 
 /// Where each area of a section starts; the header's counts must be within their limits.
 struct Layout {
-  uint64_t joint, matched, weights, last, refine, tokenOffsets, tokenCodes, tokenChildren,
-      tokenParents, tokenFirsts, tokenLengths, tokenBytes, lines, text, index, size;
+  uint64_t joint, matched, guess, guessWeights, weights, last, refine, tokenOffsets, tokenCodes,
+      tokenChildren, tokenParents, tokenFirsts, tokenLengths, tokenBytes, lines, successors, text,
+      index, size;
 };
 
 template <class K> constexpr Layout layoutOf(const semdns_model_header &h) {
@@ -178,6 +199,8 @@ template <class K> constexpr Layout layoutOf(const semdns_model_header &h) {
   };
   l.joint = area(uint64_t{K::kContexts} * 256 * kDocumentStates * 2);
   l.matched = area(2 * kMatchLengths * kMatchBits * 2);
+  l.guess = area(K::kGuesses ? 2 * kGuessTables : 0);
+  l.guessWeights = area(K::kGuesses ? 4 * kGuessSets * kGuessInputs : 0);
   l.weights = area(uint64_t{K::kAllSets} * K::kInputs * 4);
   l.last = area(kLastSets * kLastInputs * 4);
   l.refine = area(uint64_t{2} * K::kRows * kRefineSteps * 2);
@@ -192,6 +215,7 @@ template <class K> constexpr Layout layoutOf(const semdns_model_header &h) {
     l.tokenBytes = area(h.token_size);
   }
   l.lines = area(uint64_t{h.line_count} * 64);
+  l.successors = area(uint64_t{h.successor_lines} * 64);
   l.text = area(uint64_t{h.text_count} * sizeof(typename K::Symbol));
   l.index = area(h.index_bits ? uint64_t{4} << h.index_bits : 0);
   l.size = at;
@@ -207,6 +231,8 @@ template <class K> inline View viewOf(const semdns_model_header &h, const uint8_
   };
   at(l.joint, v.joint);
   at(l.matched, v.matched);
+  at(l.guess, v.guess);
+  at(l.guessWeights, v.guessWeights);
   at(l.weights, v.weights);
   at(l.last, v.last);
   at(l.refine, v.refine);
@@ -218,11 +244,13 @@ template <class K> inline View viewOf(const semdns_model_header &h, const uint8_
   at(l.tokenLengths, v.tokenLengths);
   at(l.tokenBytes, v.tokenBytes);
   at(l.lines, v.lines);
+  at(l.successors, v.successors);
   at(l.text, v.textBytes);
   at(l.text, v.textTokens);
   at(l.index, v.index);
   v.kind = h.kind;
   v.lineCount = h.line_count;
+  v.successorLines = h.successor_lines;
   v.textCount = h.text_count;
   v.indexBits = h.index_bits;
   v.tokenCount = h.token_count;
@@ -250,6 +278,15 @@ SEMDNS_MODEL_INLINE uint32_t bucketHash(uint32_t context, uint32_t prefix) {
 SEMDNS_MODEL_INLINE uint8_t bucketCheck(uint32_t hash) { return uint8_t(hash % 255 + 1); }
 SEMDNS_MODEL_INLINE uint32_t bucketLine(uint32_t hash, uint32_t lines) {
   return uint32_t(uint64_t{hash} * lines >> 32);
+}
+
+/// Lines of a window: what a context's later subtrees share with its first, so that they are mostly
+/// on the same page of memory. `lines` is a multiple of it.
+inline constexpr uint32_t kWindow = 32;
+
+/// The line of a subtree: `first` is the hash of its context's first, `hash` its own.
+SEMDNS_MODEL_INLINE uint32_t laterLine(uint32_t first, uint32_t hash, uint32_t lines) {
+  return (bucketLine(first, lines) & ~(kWindow - 1)) | hash >> 27;
 }
 
 SEMDNS_MODEL_INLINE uint64_t hash2(uint64_t a, uint64_t b) {
@@ -342,14 +379,12 @@ template <> struct History<Bytes> {
 /// What the contexts of tokens remember.
 template <> struct History<Tokens> {
   const View &view;
-  uint32_t t1 = 0, t2 = 0, t3 = 0, t4 = 0;
-  uint32_t word1 = 0, word2 = 0, lineFirst = 0, sincePunctuation = 0;
-  bool atLineStart = true;
+  uint32_t t1 = 0, t2 = 0, t3 = 0; // the last tokens + 1
+  uint32_t word1 = 0, word2 = 0;   // those of them that end in a letter
 
   explicit History(const View &v) : view(v) {}
 
   void push(const uint16_t *, uint16_t token) {
-    t4 = t3;
     t3 = t2;
     t2 = t1;
     t1 = token + 1u;
@@ -359,27 +394,23 @@ template <> struct History<Tokens> {
       word2 = word1;
       word1 = t1;
     }
-    if (atLineStart)
-      lineFirst = t1;
-    atLineStart = end == '\n';
   }
 
   void contexts(const uint16_t *, uint32_t *out) const {
-    const uint64_t a = t1, ab = a | uint64_t{t2} << 16, abc = ab | uint64_t{t3} << 32,
-                   abcd = abc | uint64_t{t4} << 48;
     out[0] = mix(0, 0);
-    out[1] = mix(a, 1);
-    out[2] = mix(ab, 2);
-    out[3] = mix(abc, 3);
-    out[4] = mix(abcd, 4);
-    out[5] = mix(t2, 5);
-    out[6] = mix(uint64_t{t2} << 16 | uint64_t{t3} << 32, 6);
-    out[7] = mix(uint64_t{word1} | uint64_t{word2} << 16 | uint64_t{word1 == t1} << 32, 7);
-    out[8] = mix(a | uint64_t{t3} << 32, 8);
-    out[9] = mix(a | uint64_t{lineFirst} << 16, 9);
+    out[1] = mix(t1, 1);
+    out[2] = mix(uint64_t{t1} | uint64_t{t2} << 16, 2);
+    out[3] = mix(uint64_t{t1} | uint64_t{t2} << 16 | uint64_t{t3} << 32, 3);
+    out[4] = mix(t2, 4);
+    out[5] = mix(uint64_t{word1} | uint64_t{word2} << 16 | uint64_t{word1 == t1} << 32, 5);
   }
 
   uint32_t previous() const { return t1; }
+  /// Of the frozen successors of the last three (1) or two (2) symbols.
+  uint32_t successorHash(int source) const {
+    return mix(uint64_t{t1} | uint64_t{t2} << 16 | (source == 1 ? uint64_t{t3} << 32 : 0u),
+               100u + uint32_t(source));
+  }
 };
 
 // ---- tokens
@@ -421,6 +452,7 @@ struct Match {
   uint32_t at = 0, length = 0; // length 0: none
   uint32_t code = 0, bits = 0; // of the expected symbol
   bool live = false;           // the coded bits agree so far
+  uint32_t grade16 = 0;
 
   SEMDNS_MODEL_INLINE uint32_t bucket() const {
     return length < 8 ? length : length < 36 ? 6 + length / 4 : 15;
@@ -471,18 +503,20 @@ constexpr uint32_t positionBits(size_t n) {
 /// One document's coding state, in scratch. Nothing in it outlives the call.
 template <class K> struct Workspace {
   using Symbol = typename K::Symbol;
-  uint32_t *tags;      // of the document's buckets; 0: free
-  uint8_t *nodes;      // 16 a bucket
-  uint16_t *positions; // of matches in the document
-  int32_t *weights;    // [K::kAllSets][K::kInputs]
-  int32_t *last;       // [kLastSets][kLastInputs]
-  Symbol *symbols;     // the document so far; of bytes: the text itself
+  uint32_t *tags;        // of the document's buckets; 0: free
+  uint8_t *nodes;        // 16 a bucket
+  uint16_t *positions;   // of matches in the document
+  int32_t *weights;      // [K::kAllSets][K::kInputs]
+  int32_t *last;         // [kLastSets][kLastInputs]
+  int32_t *guessWeights; // [kGuessSets][kGuessInputs]
+  Symbol *symbols;       // the document so far; of bytes: the text itself
   uint32_t slotBits, positionBits;
 
   static size_t bytes(size_t n) {
     const uint32_t slots = model::slotBits(n, K::kSlotsPerByte, K::kMaxSlotBits);
     return 64 * 8 + (size_t{20} << slots) + (size_t{2} << model::positionBits(n)) +
-           size_t{K::kAllSets} * K::kInputs * 4 + kLastSets * kLastInputs * 4 + 2 * n;
+           size_t{K::kAllSets} * K::kInputs * 4 + kLastSets * kLastInputs * 4 +
+           kGuessSets * kGuessInputs * 4 + 2 * n;
   }
 
   /// Lays the state of a document of n bytes out in `scratch` (64-byte aligned, bytes(n)).
@@ -500,11 +534,14 @@ template <class K> struct Workspace {
     positions = reinterpret_cast<uint16_t *>(area(size_t{2} << positionBits));
     weights = reinterpret_cast<int32_t *>(area(size_t{K::kAllSets} * K::kInputs * 4));
     last = reinterpret_cast<int32_t *>(area(kLastSets * kLastInputs * 4));
+    guessWeights = reinterpret_cast<int32_t *>(area(kGuessSets * kGuessInputs * 4));
     symbols = reinterpret_cast<Symbol *>(area(2 * n));
     memset(tags, 0, size_t{4} << slotBits);
     memset(positions, 0, size_t{2} << positionBits);
     memcpy(weights, v.weights, size_t{K::kAllSets} * K::kInputs * 4);
     memcpy(last, v.last, kLastSets * kLastInputs * 4);
+    if (K::kGuesses)
+      memcpy(guessWeights, v.guessWeights, kGuessSets * kGuessInputs * 4);
   }
 
   /// The document's bucket of that hash, emptied if another had the place.
@@ -524,13 +561,25 @@ template <class K> struct Workspace {
 };
 
 /// The bucket in a line, or one of zeros.
-SEMDNS_MODEL_INLINE const uint8_t *findBucket(const View &v, uint32_t hash, const uint8_t *none) {
-  const uint8_t *line = v.lines + size_t{64} * bucketLine(hash, v.lineCount);
+SEMDNS_MODEL_INLINE const uint8_t *findBucket(const uint8_t *line, uint32_t hash,
+                                              const uint8_t *none) {
   const uint8_t check = bucketCheck(hash);
   const uint8_t *found = none;
   for (int i = 3; i >= 0; --i)
     found = line[16 * i] == check ? line + 16 * i : found;
   return found;
+}
+
+/// What most often followed those symbols: an entry holds check (12 bits), grade (4), symbol (16).
+SEMDNS_MODEL_INLINE void findSuccessor(const View &v, uint32_t hash, uint32_t &grade,
+                                       uint32_t &symbol) {
+  const uint32_t *line = v.successors + size_t{16} * bucketLine(hash, v.successorLines);
+  const uint32_t check = hash & 0xfff;
+  for (int i = 15; i >= 0; --i)
+    if (line[i] >> 20 == check && (line[i] >> 16 & 15)) {
+      grade = line[i] >> 16 & 15;
+      symbol = line[i] & 0xffff;
+    }
 }
 
 /// Codes the symbols of one document. `Coder` has kDecode, `uint32_t code(uint32_t bit, uint32_t
@@ -542,8 +591,8 @@ SEMDNS_MODEL_INLINE bool codeDocument(const View &view, Coder &coder, const uint
   using Symbol = typename K::Symbol;
   constexpr bool kTokens = K::kKind == SEMDNS_MODEL_TOKENS;
   constexpr int C = K::kContexts, I = K::kInputs, M = K::kMixers;
-  static_assert(C + 3 <= I && M <= kLastInputs && I % 8 == 0);
-  alignas(64) static constexpr uint8_t kNone[16] = {};
+  static_assert(C + 2 <= I && M <= kLastInputs && I % 8 == 0);
+  alignas(64) static constexpr uint8_t kNone[64] = {};
 
   Workspace<K> w(view, n, scratch);
   History<K> history(view);
@@ -563,7 +612,16 @@ SEMDNS_MODEL_INLINE bool codeDocument(const View &view, Coder &coder, const uint
   alignas(64) int32_t x[I] = {};
   const int32_t rate = int32_t(view.rate);
 
+  auto ask = [&](const History<K> &from, const uint32_t *hashes) {
+    for (int c = 0; c < C; ++c)
+      __builtin_prefetch(view.lines + size_t{64} * bucketLine(hashes[c], view.lineCount));
+    if constexpr (K::kGuesses)
+      for (int k = 1; k < kGuessSources; ++k)
+        __builtin_prefetch(view.successors +
+                           size_t{16} * bucketLine(from.successorHash(k), view.successorLines));
+  };
   uint32_t count = 0; // symbols
+  uint32_t past = 0;  // guesses, right or wrong, the last lowest
   for (size_t at = 0; at < n;) {
     uint32_t symbol = 0, code = 0, length = 8;
     if constexpr (!Coder::kDecode) {
@@ -575,157 +633,285 @@ SEMDNS_MODEL_INLINE bool codeDocument(const View &view, Coder &coder, const uint
         code = symbol = in[at];
       }
     }
+    // All that this symbol may need from the tables is under way before any of it is used; an
+    // encoder, which knows what comes, asks one symbol ahead.
+    uint32_t firsts[C];
     history.contexts(symbols, contexts);
+    for (int c = 0; c < C; ++c)
+      firsts[c] = bucketHash(contexts[c], 1);
+    if (Coder::kDecode || !at)
+      ask(history, firsts);
+    if constexpr (!Coder::kDecode) {
+      uint32_t ahead[C];
+      History<K> next = history;
+      next.push(symbols, Symbol(symbol));
+      next.contexts(symbols, ahead);
+      for (int c = 0; c < C; ++c)
+        ahead[c] = bucketHash(ahead[c], 1);
+      ask(next, ahead);
+    }
+    uint32_t expected[2] = {};
     for (Match &m : matches) {
       m.live = m.length > 0;
-      if (!m.live)
-        continue;
-      const uint32_t expected = &m == matches ? symbols[m.at] : text[m.at];
-      if constexpr (kTokens) {
-        m.code = view.tokenCodes[expected];
-        m.bits = view.tokenLengths[expected];
-      } else {
-        m.code = expected;
-        m.bits = 8;
+      if (m.live)
+        expected[&m - matches] = &m == matches ? symbols[m.at] : text[m.at];
+    }
+    bool known = false; // the symbol was guessed
+    if constexpr (K::kGuesses) {
+      // The most probable symbol as a whole, in one decision.
+      uint32_t grades[kGuessSources] = {}, candidates[kGuessSources] = {expected[0], 0, 0};
+      if (matches[0].live)
+        grades[0] = matches[0].bucket();
+      for (int k = 1; k < kGuessSources; ++k)
+        findSuccessor(view, history.successorHash(k), grades[k], candidates[k]);
+      int best = -1, bestLogit = -kMaxLogit - 1;
+      for (int k = 0; k < kGuessSources; ++k) {
+        const int logit = view.guess[k * kGrades + int(grades[k])];
+        if (grades[k] && logit > bestLogit) {
+          best = k;
+          bestLogit = logit;
+        }
+      }
+      if (best >= 0) {
+        const uint32_t guessed = candidates[best];
+        uint32_t relation[kGuessSources];
+        for (int k = 0; k < kGuessSources; ++k)
+          relation[k] = !grades[k] ? 0u : candidates[k] == guessed ? grades[k] + 1 : 1u;
+        const uint32_t r0 = relation[0] < 4    ? relation[0]
+                            : relation[0] < 6  ? 4u
+                            : relation[0] < 9  ? 5u
+                            : relation[0] < 12 ? 6u
+                                               : 7u;
+        const uint32_t together = kGuessAlone + (r0 * 18 + relation[1]) * 18 + relation[2];
+        const int32_t sure = view.guess[together];
+        const int32_t level = (sure + kMaxLogit + 1) * 16 / (2 * kMaxLogit + 2);
+        if (sure >= kGuessFrom) {
+          const uint32_t tables[3] = {
+              together, uint32_t(kGuessAlone + kGuessTogether) + mix(guessed, 3) % kGuessSymbols,
+              uint32_t(kGuessAlone + kGuessTogether + kGuessSymbols) + (past & 63) * 16 +
+                  uint32_t(level)};
+          int32_t *set = w.guessWeights + level * kGuessInputs;
+          int32_t inputs[3], sum = 0;
+          for (int i = 0; i < 3; ++i) {
+            inputs[i] = view.guess[tables[i]];
+            sum += (inputs[i] * set[i]) >> 6;
+          }
+          const uint32_t p = squash(clampLogit(sum >> 10));
+          const uint32_t bit = coder.code(guessed == symbol, p);
+          const int32_t error = (int32_t(bit << 16) - int32_t(p)) * rate >> 8;
+          for (int i = 0; i < 3; ++i) {
+            const int32_t moved = set[i] + ((inputs[i] * error + (1 << 13)) >> 14);
+            set[i] = moved > kMaxWeight ? kMaxWeight : moved < -kMaxWeight ? -kMaxWeight : moved;
+          }
+          if constexpr (Teacher::kOn) {
+            for (int k = 1; k < 3; ++k)
+              teacher.guess(tables[k], bit);
+            teacher.cost(p, bit);
+          }
+          past = past << 1 | bit;
+          known = bit;
+          if (bit) {
+            symbol = guessed;
+          } else {
+            // It is neither what the match expects nor, in what follows, possible at all.
+            matches[0].live = matches[0].live && expected[0] != guessed;
+            matches[1].live = true;
+            matches[1].grade16 = uint32_t(level);
+            expected[1] = guessed;
+          }
+        }
+        if constexpr (Teacher::kOn) {
+          teacher.guess(together, guessed == symbol);
+          for (int k = 0; k < kGuessSources; ++k)
+            if (grades[k])
+              teacher.guess(uint32_t(k * kGrades) + grades[k], candidates[k] == symbol);
+        }
       }
     }
-    uint32_t prefix = 1, node = 0, sub = 1;
-    for (uint32_t depth = 0;; ++depth) {
-      if (depth % 4 == 0) {
-        sub = 1;
-        uint32_t hashes[C];
-        for (int c = 0; c < C; ++c) {
-          hashes[c] = bucketHash(contexts[c], prefix);
-          __builtin_prefetch(view.lines + size_t{64} * bucketLine(hashes[c], view.lineCount));
-        }
-        for (int c = 0; c < C; ++c)
-          fresh[c] = w.bucket(hashes[c]);
-        for (int c = 0; c < C; ++c)
-          frozen[c] = findBucket(view, hashes[c], kNone);
-      }
-      // Inputs.
-      uint32_t top = 0, words = 0;
-      for (int c = 0; c < C; ++c) {
-        const uint32_t s = frozen[c][sub], d = fresh[c][sub] & (kDocumentStates - 1);
-        const uint32_t j = (uint32_t(c) * 256 + s) * kDocumentStates + d;
-        x[c] = view.joint[j];
-        if constexpr (Teacher::kOn)
-          joints[c] = j;
-        if (c < K::kOrders)
-          top = s > 1 ? uint32_t(c) : top;
-        else if (c < K::kOrders + 4)
-          words += s > 1;
-      }
-      uint32_t matchedAt[2] = {};
-      for (int k = 0; k < 2; ++k) {
-        Match &m = matches[k];
-        x[C + k] = 0;
+    if (!known) {
+      for (Match &m : matches) {
         if (!m.live)
           continue;
-        matchedAt[k] = (uint32_t(k) * kMatchLengths + m.bucket()) * kMatchBits +
-                       (depth < kMatchBits ? depth : kMatchBits - 1);
-        const int32_t logit = view.matched[matchedAt[k]];
-        x[C + k] = m.code >> (m.bits - 1 - depth) & 1 ? logit : -logit;
-      }
-      x[C + 2] = 256;
-      // Mixers.
-      const uint32_t grades = matches[0].grade() * 4 + matches[1].grade();
-      uint32_t chosen[M];
-      if constexpr (kTokens) {
-        const uint32_t g0 = matches[0].grade(), g1 = matches[1].grade();
-        chosen[0] = (top * 3 + (g0 > 2 ? 2 : g0)) * 3 + (g1 > 2 ? 2 : g1) +
-                    45 * (depth < 4   ? 0u
-                          : depth < 8 ? 1u
-                                      : 2u);
-      } else {
-        chosen[0] = prefix & 255;
-        chosen[1] = 256 + grades * 8 + depth;
-        chosen[2] = 256 + 128 + (top > 8 ? 8 : top) * 4 + (words < 4 ? words : 3);
-        chosen[3] = 256 + 128 + 40 + history.previous();
-      }
-      int mixed[kLastInputs] = {};
-      for (int k = 0; k < M; ++k) {
-        const int32_t *set = w.weights + size_t{chosen[k]} * I;
-        int32_t sum = 0;
-        for (int i = 0; i < I; ++i)
-          sum += (x[i] * set[i]) >> 6;
-        mixed[k] = clampLogit(sum >> 10);
-      }
-      int logit = mixed[0];
-      int32_t *last = w.last + grades * kLastInputs;
-      if constexpr (M > 1) {
-        int32_t sum = 0;
-        for (int k = 0; k < M; ++k)
-          sum += (mixed[k] * last[k]) >> 6;
-        logit = clampLogit(sum >> 10);
-      }
-      const uint32_t p0 = squash(logit);
-      // Refinement: frozen, by two small contexts, interpolated in the log-odds.
-      const uint32_t step = uint32_t(logit + kMaxLogit + 1) >> 8,
-                     fraction = uint32_t(logit + kMaxLogit + 1) & 255;
-      const uint32_t rows[2] = {(mix(prefix, 0) + matches[0].grade()) % K::kRows,
-                                K::kRows +
-                                    mix(uint64_t{prefix} << 32 | history.previous(), 1) % K::kRows};
-      uint32_t refined[2];
-      for (int k = 0; k < 2; ++k) {
-        const uint16_t *row = view.refine + size_t{rows[k]} * kRefineSteps + step;
-        refined[k] = (row[0] * (256 - fraction) + row[1] * fraction) >> 8;
-      }
-      uint32_t p = (2 * p0 + refined[0] + refined[1] + 2) >> 2;
-      p = p < 2 ? 2 : p > 65534 ? 65534 : p;
-
-      uint32_t bit = 0;
-      if constexpr (!Coder::kDecode)
-        bit = code >> (length - 1 - depth) & 1;
-      bit = coder.code(bit, p);
-
-      // Learning.
-      for (int k = 0; k < M; ++k) {
-        int32_t *set = w.weights + size_t{chosen[k]} * I;
-        const int32_t error = (int32_t(bit << 16) - int32_t(squash(mixed[k]))) * rate >> 8;
-        for (int i = 0; i < I; ++i) {
-          const int32_t moved = set[i] + ((x[i] * error + (1 << 13)) >> 14);
-          set[i] = moved > kMaxWeight ? kMaxWeight : moved < -kMaxWeight ? -kMaxWeight : moved;
+        const uint32_t e = expected[&m - matches];
+        if constexpr (kTokens) {
+          m.code = view.tokenCodes[e];
+          m.bits = view.tokenLengths[e];
+        } else {
+          m.code = e;
+          m.bits = 8;
         }
       }
-      if constexpr (M > 1) {
-        const int32_t error = (int32_t(bit << 16) - int32_t(p0)) * rate >> 10;
+      uint32_t prefix = 1, node = 0, sub = 1, lastNode = 1;
+      for (uint32_t depth = 0;; ++depth) {
+        if (depth % 4 == 0) {
+          sub = 1;
+          uint32_t hashes[C];
+          const uint8_t *places[C];
+          for (int c = 0; c < C; ++c) {
+            hashes[c] = depth ? bucketHash(contexts[c], prefix) : firsts[c];
+            // What no node led to is not in the tables.
+            const bool possible = !depth || frozen[c][lastNode] > 1;
+            const uint32_t line = !depth || (K::kSpread >> c & 1)
+                                      ? bucketLine(hashes[c], view.lineCount)
+                                      : laterLine(firsts[c], hashes[c], view.lineCount);
+            places[c] = possible ? view.lines + size_t{64} * line : kNone;
+            if (Coder::kDecode && depth)
+              __builtin_prefetch(places[c]);
+          }
+          if (!Coder::kDecode && depth + 4 < length) {
+            const uint32_t later = 1u << (depth + 4) | code >> (length - depth - 4);
+            for (int c = 0; c < C; ++c) {
+              const uint32_t h = bucketHash(contexts[c], later);
+              __builtin_prefetch(view.lines +
+                                 size_t{64} * (K::kSpread >> c & 1
+                                                   ? bucketLine(h, view.lineCount)
+                                                   : laterLine(firsts[c], h, view.lineCount)));
+            }
+          }
+          for (int c = 0; c < C; ++c)
+            fresh[c] = w.bucket(hashes[c]);
+          for (int c = 0; c < C; ++c)
+            frozen[c] = findBucket(places[c], hashes[c], kNone);
+        }
+        lastNode = sub;
+        // Inputs.
+        uint32_t top = 0, words = 0;
+        for (int c = 0; c < C; ++c) {
+          const uint32_t s = frozen[c][sub], d = fresh[c][sub] & (kDocumentStates - 1);
+          const uint32_t j = (uint32_t(c) * 256 + s) * kDocumentStates + d;
+          x[c] = view.joint[j];
+          if constexpr (Teacher::kOn)
+            joints[c] = j;
+          if (c < K::kOrders)
+            top = s > 1 ? uint32_t(c) : top;
+          else if (c < K::kOrders + 4)
+            words += s > 1;
+        }
+        uint32_t matchedAt[2] = {};
+        for (int k = 0; k < 2; ++k) {
+          Match &m = matches[k];
+          x[C + k] = 0;
+          if (!m.live)
+            continue;
+          if (K::kGuesses && k == 1) {
+            // A wrong guess: the fewer bits are left, the less else is behind its bit.
+            const uint32_t left = m.bits - 1 - depth;
+            matchedAt[k] = (kMatchLengths + m.grade16) * kMatchBits +
+                           (left < kMatchBits ? left : kMatchBits - 1);
+          } else {
+            matchedAt[k] = (uint32_t(k) * kMatchLengths + m.bucket()) * kMatchBits +
+                           (depth < kMatchBits ? depth : kMatchBits - 1);
+          }
+          const int32_t logit = view.matched[matchedAt[k]];
+          x[C + k] = m.code >> (m.bits - 1 - depth) & 1 ? logit : -logit;
+        }
+        if constexpr (C + 2 < I)
+          x[C + 2] = 256;
+        // Mixers.
+        const uint32_t grades = matches[0].grade() * 4 + matches[1].grade();
+        uint32_t chosen[M];
+        if constexpr (kTokens) {
+          const uint32_t g0 = matches[0].grade(), g1 = !matches[1].live              ? 0u
+                                                       : matches[1].bits - depth > 3 ? 1u
+                                                                                     : 2u;
+          chosen[0] = (top * 3 + (g0 > 2 ? 2 : g0)) * 3 + (g1 > 2 ? 2 : g1) +
+                      45 * (depth < 4   ? 0u
+                            : depth < 8 ? 1u
+                                        : 2u);
+        } else {
+          chosen[0] = prefix & 255;
+          chosen[1] = 256 + grades * 8 + depth;
+          chosen[2] = 256 + 128 + (top > 8 ? 8 : top) * 4 + (words < 4 ? words : 3);
+          chosen[3] = 256 + 128 + 40 + history.previous();
+        }
+        int mixed[kLastInputs] = {};
         for (int k = 0; k < M; ++k) {
-          const int32_t moved = last[k] + ((mixed[k] * error + (1 << 13)) >> 14);
-          last[k] = moved > kMaxWeight ? kMaxWeight : moved < -kMaxWeight ? -kMaxWeight : moved;
+          const int32_t *set = w.weights + size_t{chosen[k]} * I;
+          int32_t sum = 0;
+          for (int i = 0; i < I; ++i)
+            sum += (x[i] * set[i]) >> 6;
+          mixed[k] = clampLogit(sum >> 10);
         }
-      }
-      if constexpr (Teacher::kOn) {
+        int logit = mixed[0];
+        int32_t *last = w.last + grades * kLastInputs;
+        if constexpr (M > 1) {
+          int32_t sum = 0;
+          for (int k = 0; k < M; ++k)
+            sum += (mixed[k] * last[k]) >> 6;
+          logit = clampLogit(sum >> 10);
+        }
+        const uint32_t p0 = squash(logit);
+        uint32_t p = p0;
+        [[maybe_unused]] uint32_t rows[2] = {}, step = 0, fraction = 0;
+        if constexpr (K::kRows > 0) {
+          // Refinement: frozen, by two small contexts, interpolated in the log-odds.
+          step = uint32_t(logit + kMaxLogit + 1) >> 8;
+          fraction = uint32_t(logit + kMaxLogit + 1) & 255;
+          rows[0] = (mix(prefix, 0) + matches[0].grade()) % uint32_t(K::kRows);
+          rows[1] =
+              K::kRows + mix(uint64_t{prefix} << 32 | history.previous(), 1) % uint32_t(K::kRows);
+          uint32_t refined[2];
+          for (int k = 0; k < 2; ++k) {
+            const uint16_t *row = view.refine + size_t{rows[k]} * kRefineSteps + step;
+            refined[k] = (row[0] * (256 - fraction) + row[1] * fraction) >> 8;
+          }
+          p = (2 * p0 + refined[0] + refined[1] + 2) >> 2;
+        }
+        p = p < 2 ? 2 : p > 65534 ? 65534 : p;
+
+        uint32_t bit = 0;
+        if constexpr (!Coder::kDecode)
+          bit = code >> (length - 1 - depth) & 1;
+        bit = coder.code(bit, p);
+
+        // Learning.
+        for (int k = 0; k < M; ++k) {
+          int32_t *set = w.weights + size_t{chosen[k]} * I;
+          const int32_t error = (int32_t(bit << 16) - int32_t(squash(mixed[k]))) * rate >> 8;
+          for (int i = 0; i < I; ++i) {
+            const int32_t moved = set[i] + ((x[i] * error + (1 << 13)) >> 14);
+            set[i] = moved > kMaxWeight ? kMaxWeight : moved < -kMaxWeight ? -kMaxWeight : moved;
+          }
+        }
+        if constexpr (M > 1) {
+          const int32_t error = (int32_t(bit << 16) - int32_t(p0)) * rate >> 10;
+          for (int k = 0; k < M; ++k) {
+            const int32_t moved = last[k] + ((mixed[k] * error + (1 << 13)) >> 14);
+            last[k] = moved > kMaxWeight ? kMaxWeight : moved < -kMaxWeight ? -kMaxWeight : moved;
+          }
+        }
+        if constexpr (Teacher::kOn) {
+          for (int c = 0; c < C; ++c)
+            teacher.joint(joints[c], bit);
+          for (int k = 0; k < 2; ++k)
+            if (matches[k].live)
+              teacher.match(matchedAt[k],
+                            (matches[k].code >> (matches[k].bits - 1 - depth) & 1) == bit);
+          for (int k = 0; K::kRows && k < 2; ++k)
+            teacher.refine(rows[k] * kRefineSteps + step, fraction, bit);
+          teacher.cost(p, bit);
+        }
         for (int c = 0; c < C; ++c)
-          teacher.joint(joints[c], bit);
-        for (int k = 0; k < 2; ++k)
-          if (matches[k].live)
-            teacher.match(matchedAt[k],
-                          (matches[k].code >> (matches[k].bits - 1 - depth) & 1) == bit);
-        for (int k = 0; k < 2; ++k)
-          teacher.refine(rows[k] * kRefineSteps + step, fraction, bit);
-        teacher.cost(p, bit);
-      }
-      for (int c = 0; c < C; ++c)
-        fresh[c][sub] = kNext.next[fresh[c][sub] & (kDocumentStates - 1)][bit];
-      for (Match &m : matches)
-        m.live = m.live && (m.code >> (m.bits - 1 - depth) & 1) == bit && depth + 1 < m.bits;
-      sub = sub << 1 | bit;
-      prefix = prefix << 1 | bit;
-      if constexpr (kTokens) {
-        if constexpr (Coder::kDecode) {
-          const uint32_t next = view.tokenChildren[2 * node + bit];
-          if (next & 0x8000) {
-            symbol = next & 0x7fff;
+          fresh[c][sub] = kNext.next[fresh[c][sub] & (kDocumentStates - 1)][bit];
+        for (Match &m : matches)
+          m.live = m.live && (m.code >> (m.bits - 1 - depth) & 1) == bit && depth + 1 < m.bits;
+        sub = sub << 1 | bit;
+        prefix = prefix << 1 | bit;
+        if constexpr (kTokens) {
+          if constexpr (Coder::kDecode) {
+            const uint32_t next = view.tokenChildren[2 * node + bit];
+            if (next & 0x8000) {
+              symbol = next & 0x7fff;
+              break;
+            }
+            node = next;
+          } else if (depth + 1 == length) {
             break;
           }
-          node = next;
-        } else if (depth + 1 == length) {
+        } else if (depth == 7) {
+          symbol = prefix & 255;
           break;
         }
-      } else if (depth == 7) {
-        symbol = prefix & 255;
-        break;
       }
     }
 
@@ -760,6 +946,8 @@ SEMDNS_MODEL_INLINE bool codeDocument(const View &view, Coder &coder, const uint
       }
       position = uint16_t(count);
     }
+    if constexpr (K::kGuesses)
+      continue;
     if (library.length) {
       library.length = text[library.at] == symbol ? library.length + 1 : 0;
       if (++library.at >= view.textCount)
@@ -775,7 +963,7 @@ SEMDNS_MODEL_INLINE bool codeDocument(const View &view, Coder &coder, const uint
     }
   }
   if constexpr (Teacher::kOn)
-    teacher.finish(w.weights, w.last);
+    teacher.finish(w.weights, w.last, w.guessWeights);
   return true;
 }
 
