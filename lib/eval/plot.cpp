@@ -139,7 +139,7 @@ std::string Plot::svg() const {
            std::to_string(kLeft - 6) + "' y='" + number(py(y) + 4, 1) + "'>" + label(y, y_, yStep) +
            "</text>\n";
   }
-  for (int i = 0; x_.low + i * xStep <= x_.high * (1 + 1e-9); ++i) {
+  for (int i = 0; x_.ticks && x_.low + i * xStep <= x_.high * (1 + 1e-9); ++i) {
     const double x = x_.low + i * xStep;
     out += "<text class='tick' text-anchor='middle' x='" + number(px(x), 1) + "' y='" +
            std::to_string(height_ - kBottom + 16) + "'>" + label(x, x_, xStep) + "</text>\n";

@@ -28,6 +28,7 @@ public:
     std::string name;
     double low = 0, high = 1;
     bool percent = true; ///< tick labels: of 1
+    bool ticks = true;   ///< of the x axis; without them it has places only
   };
   Plot(std::string title, Axis x, Axis y, int width = 520, int height = 340);
   using Points = std::vector<std::pair<double, double>>;

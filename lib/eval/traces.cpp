@@ -87,12 +87,12 @@ std::vector<std::vector<std::string>> policyRows(const TraceReport &report) {
       return part.infiniteHits ? number(part.ofInfinite(), 3) : std::string("-");
     };
     const std::optional<double> ratio = againstHash(report, r);
-    rows.push_back({r.options.policy,
-                    report.trace->hasPrefixes ? number(100 * r.whole.hitShare(), 1) + " %" : "-",
-                    share(r.whole), share(r.firstHalf), share(r.secondHalf),
-                    seconds(r.whole.waitP50), seconds(r.whole.waitP99), seconds(r.whole.waitMax),
-                    ratio ? number(*ratio, 3) : "-", number(r.worstImbalance(), 2),
-                    std::to_string(r.whole.shed)});
+    rows.push_back(
+        {r.options.policy,
+         report.trace->hasPrefixes ? number(100 * r.whole.hitShare(), 1) + " %" : "-",
+         share(r.whole), share(r.firstHalf), share(r.secondHalf), seconds(r.whole.waitP50),
+         seconds(r.whole.waitP99), seconds(r.whole.waitMax), ratio ? number(*ratio, 3) : "-",
+         r.windows.empty() ? "-" : number(r.worstImbalance(), 2), std::to_string(r.whole.shed)});
   }
   return rows;
 }
@@ -172,7 +172,7 @@ std::string plots(const TraceReport &report) {
     for (const sim::ReplayWindow &w : r.windows)
       worst = std::max(worst, w.imbalance(r.options.endpoints));
   }
-  const auto policyAxis = [&] { return Plot::Axis{"", 0.5, 1.5, false}; };
+  const auto policyAxis = [&] { return Plot::Axis{"", 0.5, 1.5, false, false}; };
   if (report.trace->hasPrefixes) {
     Plot plot = withLegend(report, "Block hits, of those of one infinite cache", policyAxis(),
                            {"share", 0, 1, true});
@@ -188,7 +188,7 @@ std::string plots(const TraceReport &report) {
   }
   if (windows) {
     Plot plot = withLegend(report, "Balance: the busiest endpoint over the mean, window by window",
-                           {"window", 0.5, double(windows) + 0.5, false},
+                           {"window", 0, double(windows) + 1, false},
                            {"max/mean", 0, std::min(roundUp(worst), 5.0), false});
     bars(report, plot, windows, [&](size_t p, size_t w) {
       const ReplayResult &r = report.policies[p];
@@ -284,7 +284,7 @@ std::string traceJson(const TraceReport &report) {
     entry["second_half"] = partJson(r.secondHalf);
     const std::optional<double> ratio = againstHash(report, r);
     entry["p99_of_hash"] = ratio ? Json(*ratio) : Json(nullptr);
-    entry["max_over_mean"] = r.worstImbalance();
+    entry["max_over_mean"] = r.windows.empty() ? Json(nullptr) : Json(r.worstImbalance());
     entry["windows"] = Json::array();
     for (const sim::ReplayWindow &w : r.windows)
       entry["windows"].push_back({{"start_s", double(w.start) / 1e9},
@@ -301,7 +301,7 @@ std::string traceJson(const TraceReport &report) {
         const ReplayResult &r = at(report, p, c);
         of.push_back(r.whole.ofInfinite());
         p99.push_back(ms(r.whole.waitP99));
-        balance.push_back(r.worstImbalance());
+        balance.push_back(r.windows.empty() ? Json(nullptr) : Json(r.worstImbalance()));
       }
       Json need;
       for (const double share : {0.5, 0.7, 0.8, 0.9, 0.95}) {

@@ -56,7 +56,7 @@ struct ReplayResult {
   ReplayPart whole, firstHalf, secondHalf; ///< halves by number of requests
   /// Windows of which at least half lies before the trace's last request.
   std::vector<ReplayWindow> windows;
-  double worstImbalance() const;
+  double worstImbalance() const; ///< 1 without windows
 };
 
 /// Hits of an infinite cache for each request: independent of policy and capacity.
