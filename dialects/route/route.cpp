@@ -1,5 +1,6 @@
 #include "dialects/route/route.h"
 
+#include "semdns/format/beam.h"
 #include "semdns/format/classes.h"
 #include "semdns/format/features.h"
 #include "semdns/format/keywords.h"
@@ -116,7 +117,7 @@ LogicalResult StageOp::verifyRegions() {
     bool fits =
         keyword ? isa<MatchOp, VoteOp, AcceptVotesOp>(op) || op.hasTrait<OpTrait::ConstantLike>()
                 : isa<LookupOp, PoolOp, QuantizeOp, ScoreOp, WeighOp, SelectOp, OddsOp,
-                      AcceptanceOp, ClimbOp>(op);
+                      AcceptanceOp, ClimbOp, DescendOp>(op);
     if (!fits)
       return op.emitOpError() << "does not belong into stage '" << stringifyStageKind(getKind())
                               << "'";
@@ -207,7 +208,7 @@ LogicalResult ScoreOp::verify() {
   if (getLayout() != 1 && getLayout() != 2 && getLayout() != 4)
     return emitOpError() << "layout is " << getLayout() << ", must be 1, 2 or 4";
   unsigned classes = getScores().getType().getSize();
-  if (failed(inRange(*this, "number of classes", classes, 1, SEMDNS_MAX_CLASSES)))
+  if (failed(inRange(*this, "number of classes", classes, 1, SEMDNS_MAX_FLAT_CLASSES)))
     return failure();
   // With the left side biased to 0..255 the accumulator passes 2 * 128 * 127 a dimension.
   uint64_t dim = getQuery().getType().getSize();
@@ -262,6 +263,29 @@ LogicalResult ClimbOp::verify() {
                            << ", which are not within 0 to " << classes;
   }
   return inRange(*this, "steps", getSteps(), 0, SEMDNS_MAX_DEPTH);
+}
+
+LogicalResult DescendOp::verify() {
+  uint32_t room = getRoom();
+  if (failed(inRange(*this, "number of classes", getClasses(), 1, SEMDNS_MAX_CLASSES)) ||
+      failed(inRange(*this, "number of entries", getEntries(), SEMDNS_LANES,
+                     SEMDNS_BEAM_MAX_ENTRIES)) ||
+      failed(inRange(*this, "number of nodes", getNodes(), 1, getEntries() / SEMDNS_LANES)) ||
+      failed(inRange(*this, "number of levels", getLevels(), 1, SEMDNS_BEAM_MAX_LEVELS)) ||
+      failed(inRange(*this, "room", room, SEMDNS_LANES, SEMDNS_BEAM_MAX_NODE)) ||
+      failed(inRange(*this, "width", getWidth(), 1, SEMDNS_BEAM_MAX_WIDTH)) ||
+      failed(inRange(*this, "spread", getSpread(), 0, 31)) ||
+      failed(inRange(*this, "gain", getGain(), 1, 1u << 24)))
+    return failure();
+  if (room % SEMDNS_LANES != 0 || getEntries() % SEMDNS_LANES != 0)
+    return emitOpError() << "has " << getEntries() << " entries and room for " << room
+                         << ", must be multiples of " << SEMDNS_LANES;
+  uint64_t dim = getQuery().getType().getSize();
+  if (failed(bounded(*this, "a biased score", dim * 255 * 127 + dim * 128 * 127, kInt32Max)) ||
+      failed(bounded(*this, "a score", dim * 127 * 127, (uint64_t{1} << 24) - 1)) ||
+      failed(bounded(*this, "a logit", (uint64_t{1} << 15) + SEMDNS_BEAM_MAX_BIAS, kInt32Max)))
+    return failure();
+  return bounded(*this, "the sum of a node's weights", uint64_t{room} * kFullQ16, kInt32Max);
 }
 
 //===----------------------------------------------------------------------------------------===//

@@ -268,6 +268,26 @@ def Route_ClimbOp : Route_Op<"climb", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Route_DescendOp : Route_Op<"descend", [Pure]> {
+  let summary = "down the search tree, level by level, and up to a zone that is sure enough";
+  let description = [{
+    In place of `route.score` to `route.climb` where classes are too many to score them all: the
+    `width` best nodes of each level are followed (those with 2^-`spread` of the best one's mass at
+    least). The tree itself is a table (BEAM): `entries` class vectors in `nodes` nodes of up to
+    `room` each, on `levels` levels.
+  }];
+  let arguments = (ins Route_Query:$query, Route_Rows:$rows, Route_Acceptance:$acceptance,
+                       I32Attr:$classes, I32Attr:$entries, I32Attr:$nodes, I32Attr:$levels,
+                       I32Attr:$room, I32Attr:$width, I32Attr:$spread, I32Attr:$gain);
+  let results = (outs Route_Zone:$zone);
+  let assemblyFormat = [{
+    $query `on` $rows `by` $acceptance `classes` $classes `entries` $entries `nodes` $nodes
+    `levels` $levels `room` $room `width` $width `spread` $spread `gain` $gain attr-dict
+    `:` qualified(type($query))
+  }];
+  let hasVerifier = 1;
+}
+
 //===------------------------------------------------------------------------------------------===//
 // Below the program level
 //===------------------------------------------------------------------------------------------===//

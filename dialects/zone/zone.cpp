@@ -266,6 +266,16 @@ LogicalResult ClassifierOp::verify() {
     return failure();
   if (getLayout() != 1 && getLayout() != 2 && getLayout() != 4)
     return emitOpError() << "layout is " << getLayout() << ", must be 1, 2 or 4";
+  bool beam = getWidth().has_value();
+  if (beam != getSpread().has_value() || beam != getEntries().has_value() ||
+      beam != getNodes().has_value() || beam != getLevels().has_value() ||
+      beam != getRoom().has_value())
+    return emitOpError() << "has a part of a beam: all of it or nothing";
+  if (beam && getLayout() != 1)
+    return emitOpError() << "layout is " << getLayout() << ", must be 1 with a beam";
+  if (!beam && getClasses() > SEMDNS_MAX_FLAT_CLASSES)
+    return emitOpError() << "classes is " << getClasses() << ", must be 1.."
+                         << SEMDNS_MAX_FLAT_CLASSES << " without a beam";
   return success();
 }
 

@@ -123,8 +123,20 @@ def Zone_FeaturesOp : Zone_Op<"features", [HasParent<"HierarchyOp">]> {
 
 def Zone_ClassifierOp : Zone_Op<"classifier", [HasParent<"HierarchyOp">]> {
   let summary = "stage 2's classes: how many, in which layout (CENT), how sharp (CLSF)";
-  let arguments = (ins I32Attr:$classes, I32Attr:$layout, I32Attr:$gain);
-  let assemblyFormat = "$classes `layout` $layout `gain` $gain attr-dict";
+  let description = [{
+    With `beam`, the classes are the leaves of a search tree (BEAM): `entries` class vectors in
+    `nodes` nodes of at most `room`, on `levels` levels, of which `width` nodes are followed as long
+    as they have 2^-`spread` of the best one's mass.
+  }];
+  let arguments = (ins I32Attr:$classes, I32Attr:$layout, I32Attr:$gain,
+                       OptionalAttr<I32Attr>:$width, OptionalAttr<I32Attr>:$spread,
+                       OptionalAttr<I32Attr>:$entries, OptionalAttr<I32Attr>:$nodes,
+                       OptionalAttr<I32Attr>:$levels, OptionalAttr<I32Attr>:$room);
+  let assemblyFormat = [{
+    $classes `layout` $layout `gain` $gain
+    (`beam` $width^ `spread` $spread `entries` $entries `nodes` $nodes `levels` $levels
+     `room` $room)? attr-dict
+  }];
   let hasVerifier = 1;
 }
 

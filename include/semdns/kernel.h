@@ -16,6 +16,7 @@
 
 #include <stdint.h>
 
+#include "semdns/format/beam.h"
 #include "semdns/format/classes.h"
 #include "semdns/format/features.h"
 #include "semdns/format/keywords.h"
@@ -46,7 +47,8 @@ typedef struct semdns_kernel_tables {
   const uint8_t *tokv;
   const uint8_t *cent;
   const uint8_t *clsf;
-  const void *reserved[4];
+  const uint8_t *beam; /* null: all classes are scored */
+  const void *reserved[3];
 } semdns_kernel_tables;
 
 typedef struct semdns_kernel_query {
@@ -59,6 +61,17 @@ typedef struct semdns_kernel_query {
   const uint8_t *context; /* stage 3's; kernels do not look at it */
   uint64_t context_size;
 } semdns_kernel_query;
+
+/* The nodes of the search tree that stage 2 has looked at, in this order. Node i's weights (Q16, one
+ * an entry) are weights[i * node_room + entry - entry_begin]; an entry's mass is
+ * (rate * weight) >> 16 in Q31. */
+typedef struct semdns_kernel_trace {
+  uint32_t count;
+  uint32_t reserved;
+  struct {
+    uint32_t node, rate;
+  } at[SEMDNS_BEAM_MAX_LEVELS * SEMDNS_BEAM_MAX_WIDTH];
+} semdns_kernel_trace;
 
 /* Working memory of one call: pointers into one caller-owned block, each 64-byte aligned. `votes`
  * is all zero on entry and on return; nothing else need be initialised. */
@@ -75,7 +88,9 @@ typedef struct semdns_kernel_scratch {
   int32_t *scores;    /* [padded_count] */
   uint32_t *weights;  /* [padded_count]         Q16 weight of each class, see "Arithmetic" */
                       /* scores and weights stay valid for the caller when stage 2 has run */
-  void *reserved1[4];
+                      /* With BEAM: scores [node_room], weights [levels * width * node_room] */
+  semdns_kernel_trace *trace; /* with BEAM: the nodes that stage 2 has looked at */
+  void *reserved1[3];
 } semdns_kernel_scratch;
 
 typedef struct semdns_kernel_answer {

@@ -100,10 +100,11 @@ void setFunctionAttributes(llvm::Module &module, const target::IsaTraits &isa) {
     }
   }
   // The lowered program's buffers are distinct, or read-only.
-  if (llvm::Function *body = module.getFunction(kBody))
-    for (llvm::Argument &argument : body->args())
-      if (argument.getType()->isPointerTy())
-        argument.addAttr(llvm::Attribute::NoAlias);
+  for (llvm::StringRef name : {llvm::StringRef(kBody), llvm::StringRef(passes::kScoreNode)})
+    if (llvm::Function *f = module.getFunction(name); f && !f->isDeclaration())
+      for (llvm::Argument &argument : f->args())
+        if (argument.getType()->isPointerTy())
+          argument.addAttr(llvm::Attribute::NoAlias);
 }
 
 /// Nothing may be left to call: neither a micro-kernel that was not inlined nor the C library.

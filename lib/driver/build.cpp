@@ -10,6 +10,7 @@
 #include "lib/driver/self_check.h"
 #include "lib/driver/training_data.h"
 #include "lib/eval/drift.h"
+#include "lib/pack/beam_build.h"
 #include "lib/pack/classes_build.h"
 #include "lib/pack/features_build.h"
 #include "lib/pack/gold_build.h"
@@ -71,7 +72,7 @@ std::string percent(uint32_t part, uint32_t whole) {
 
 /// All data sections of an artifact, in file order.
 struct Sections {
-  std::string meta, zones, text, keywords, features, centroids, acceptance;
+  std::string meta, zones, text, keywords, features, centroids, beam, acceptance;
   std::string wordpiece, encoder, head; ///< empty without stage 3
   uint32_t layout = 1;
 };
@@ -265,6 +266,10 @@ bool Builder::trainModel() {
   trainOptions.threads = threads();
   trainOptions.seed = options_.seed;
   trainOptions.alpha = input_.spec.alpha;
+  if (options_.beam) {
+    trainOptions.beamWidth = *options_.beam;
+    trainOptions.flatClasses = 1;
+  }
   sections_.text = text::buildTextSection();
   std::span<const uint8_t> textSection(reinterpret_cast<const uint8_t *>(sections_.text.data()),
                                        sections_.text.size());
@@ -291,7 +296,9 @@ bool Builder::packSections() {
     into = std::move(*bytes);
     return true;
   };
-  sections_.layout = pack::chooseLayout(static_cast<uint32_t>(model_.classZone.size()));
+  sections_.layout = model_.beam.present()
+                         ? 1
+                         : pack::chooseLayout(static_cast<uint32_t>(model_.classZone.size()));
   if (!take(pack::buildZonesSection(model_, tree, why), sections_.zones) ||
       !take(pack::buildKeywordsSection(model_.keywords, static_cast<uint32_t>(tree.zones.size()),
                                        why),
@@ -299,6 +306,8 @@ bool Builder::packSections() {
       !take(pack::buildFeaturesSection(model_.embedding, why), sections_.features) ||
       !take(pack::buildCentroidsSection(model_.embedding, sections_.layout, why),
             sections_.centroids))
+    return false;
+  if (model_.beam.present() && !take(pack::buildBeamSection(model_, tree, why), sections_.beam))
     return false;
   if (model_.head.present() && !encoder_->pack(sections_.wordpiece, sections_.encoder, why)) {
     error("the encoder cannot be packed: " + why);
@@ -457,6 +466,8 @@ std::string Builder::assemble(const std::string &gold) const {
   data(SEMDNS_TAG_KEYW, SEMDNS_KEYW_VERSION, sections_.keywords);
   data(SEMDNS_TAG_TOKV, SEMDNS_TOKV_VERSION, sections_.features);
   data(SEMDNS_TAG_CENT, SEMDNS_CENT_VERSION, sections_.centroids);
+  if (!sections_.beam.empty())
+    data(SEMDNS_TAG_BEAM, SEMDNS_BEAM_VERSION, sections_.beam);
   if (!sections_.encoder.empty()) {
     data(SEMDNS_TAG_WPCE, SEMDNS_WPCE_VERSION, sections_.wordpiece);
     data(SEMDNS_TAG_ENCM, SEMDNS_ENCM_VERSION, sections_.encoder);

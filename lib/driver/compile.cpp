@@ -137,11 +137,12 @@ bool compileKernels(const spec::ZoneTree &tree, const pack::RoutingModel &model,
     return false;
   };
 
-  bool hasEmbedding = !model.classZone.empty();
+  // What a GPU does well, scoring all classes of many texts, is what a descent avoids.
+  bool hasEmbedding = !model.classZone.empty() && !model.beam.present();
   for (const std::string &name : options.targets) {
     codegen::DumpOptions dump = hooks(name);
     if (name == kPtx) {
-      // A tree of keywords alone has nothing for a GPU to do.
+      // A tree of keywords alone has nothing for a GPU to do either.
       if (!hasEmbedding || stopsInside)
         continue;
       auto ptx = codegen::compilePtx(*module, &dump);

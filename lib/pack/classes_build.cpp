@@ -3,7 +3,7 @@
 #include "lib/pack/features_build.h"
 #include "lib/pack/section_bytes.h"
 #include "lib/pack/zones_build.h"
-#include "semdns/format/classes.h"
+#include "semdns/format/beam.h"
 
 #include <algorithm>
 
@@ -64,9 +64,9 @@ std::optional<std::string> buildCentroidsSection(const EmbeddingModel &model, ui
     error = "class vectors do not fit the dimension, or the layout is not 1, 2 or 4";
     return std::nullopt;
   }
-  if (classes > SEMDNS_MAX_CLASSES) {
-    error =
-        std::to_string(classes) + " classes; the limit is " + std::to_string(SEMDNS_MAX_CLASSES);
+  if (classes > SEMDNS_BEAM_MAX_ENTRIES) {
+    error = std::to_string(classes) + " class vectors; the limit is " +
+            std::to_string(SEMDNS_BEAM_MAX_ENTRIES);
     return std::nullopt;
   }
   if (std::find(model.classes.begin(), model.classes.end(), INT8_MIN) != model.classes.end()) {

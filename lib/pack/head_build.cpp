@@ -13,7 +13,7 @@ std::optional<std::string> buildHeadSection(const RoutingModel &model, const spe
   const EncoderHead &head = model.head;
   const size_t classes = model.classZone.size();
   if (head.width < 1 || head.width > SEMDNS_HEAD_MAX_WIDTH || classes < 1 ||
-      classes > SEMDNS_MAX_CLASSES || head.classes.size() != classes * head.width ||
+      classes > SEMDNS_MAX_FLAT_CLASSES || head.classes.size() != classes * head.width ||
       head.bias.size() != classes) {
     error = "stage 3's class vectors do not fit the classes or the encoder's width";
     return std::nullopt;

@@ -3,6 +3,8 @@
 /// and compiling only rearrange it.
 #pragma once
 
+#include "semdns/format/beam.h"
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -34,7 +36,7 @@ struct EmbeddingModel {
   std::vector<uint64_t> hashes; ///< [rows] feature hashes, distinct
   std::vector<int8_t> rows;     ///< [rows][dim], -127..127
   std::vector<uint16_t> norms;  ///< [rows], norms[0] = 0
-  std::vector<int8_t> classes;  ///< [classes][dim] row-major, -127..127
+  std::vector<int8_t> classes;  ///< [classes, or the beam's entries][dim] row-major, -127..127
   uint32_t gain = 1;            ///< see docs/architecture.md, "Arithmetic"
 };
 
@@ -62,10 +64,25 @@ struct EncoderHead {
   bool present() const { return width != 0; }
 };
 
+/// The search tree of stage 2 where classes are too many to score them all (semdns/format/beam.h):
+/// which zones stand beside each other, and what training found for them.
+struct BeamModel {
+  uint32_t width = 0;  ///< 0: no beam, every class is scored
+  uint32_t spread = 0; ///< nodes with less than 2^-spread of the best one's mass are dropped
+  std::vector<semdns_beam_node> nodes;
+  std::vector<uint32_t> target;        ///< [entries]
+  std::vector<int32_t> bias;           ///< [entries] 1/256 bit
+  std::vector<uint32_t> classEntry;    ///< [classes]
+  std::vector<semdns_beam_home> homes; ///< [zones]
+  bool present() const { return width != 0; }
+  size_t entries() const { return target.size(); }
+};
+
 /// The whole routing model of a tree with zones in preorder (spec::ZoneTree).
 struct RoutingModel {
   KeywordModel keywords;
   EmbeddingModel embedding;
+  BeamModel beam;
   std::vector<uint32_t> classZone; ///< [classes] ascending zone numbers; 0: the root's class only
   Acceptance acceptance;           ///< of stage 2 where it has the last word
   Guard guard;

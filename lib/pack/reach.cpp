@@ -29,6 +29,8 @@ struct Stage {
 
 Stage embeddingStage(const Contents &c) {
   const uint32_t classes = c.centroids.header->class_count;
+  if (c.hasBeam) // entries compete within their nodes: nothing is said of them
+    return {c.acceptance.zoneThreshold, std::vector<int64_t>(c.beam.header->class_count, -1)};
   Stage stage{c.acceptance.zoneThreshold, std::vector<int64_t>(classes, -1)};
   const auto vectors =
       vectorsOf(c.centroids.vectors, classes, c.centroids.header->dim, c.centroids.header->layout);

@@ -12,11 +12,11 @@ namespace semdns::pack {
 namespace {
 
 constexpr uint32_t kOrder[] = {SEMDNS_TAG_META, SEMDNS_TAG_ZTRE, SEMDNS_TAG_TEXT, SEMDNS_TAG_KEYW,
-                               SEMDNS_TAG_TOKV, SEMDNS_TAG_CENT, SEMDNS_TAG_WPCE, SEMDNS_TAG_ENCM,
-                               SEMDNS_TAG_CLSF, SEMDNS_TAG_HEAD, SEMDNS_TAG_PATS, SEMDNS_TAG_DICT,
-                               SEMDNS_TAG_PHRS, SEMDNS_TAG_TOKM, SEMDNS_TAG_BYTM, SEMDNS_TAG_STAT,
-                               SEMDNS_TAG_PART, SEMDNS_TAG_KCPU, SEMDNS_TAG_KGPU, SEMDNS_TAG_DBUG,
-                               SEMDNS_TAG_GOLD};
+                               SEMDNS_TAG_TOKV, SEMDNS_TAG_CENT, SEMDNS_TAG_BEAM, SEMDNS_TAG_WPCE,
+                               SEMDNS_TAG_ENCM, SEMDNS_TAG_CLSF, SEMDNS_TAG_HEAD, SEMDNS_TAG_PATS,
+                               SEMDNS_TAG_DICT, SEMDNS_TAG_PHRS, SEMDNS_TAG_TOKM, SEMDNS_TAG_BYTM,
+                               SEMDNS_TAG_STAT, SEMDNS_TAG_PART, SEMDNS_TAG_KCPU, SEMDNS_TAG_KGPU,
+                               SEMDNS_TAG_DBUG, SEMDNS_TAG_GOLD};
 constexpr int kCompressionLevel = 19;
 
 size_t rank(uint32_t tag) {

@@ -16,9 +16,10 @@ std::optional<ClassRanges> classRanges(const RoutingModel &model, const spec::Zo
     return std::nullopt;
   }
   const std::vector<uint32_t> &classZone = model.classZone;
-  if (classZone.size() > SEMDNS_MAX_CLASSES) {
+  const uint32_t most = model.beam.present() ? SEMDNS_MAX_CLASSES : SEMDNS_MAX_FLAT_CLASSES;
+  if (classZone.size() > most) {
     error = std::to_string(classZone.size()) + " zones have examples or a corpus; the limit is " +
-            std::to_string(SEMDNS_MAX_CLASSES);
+            std::to_string(most);
     return std::nullopt;
   }
   bool rising = std::adjacent_find(classZone.begin(), classZone.end(),

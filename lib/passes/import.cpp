@@ -1,6 +1,7 @@
 #include "lib/passes/import.h"
 
 #include "dialects/zone/zone.h"
+#include "lib/pack/beam_plan.h"
 #include "lib/spec/names.h"
 #include "semdns/format/keywords.h"
 
@@ -49,9 +50,22 @@ private:
     auto rows = static_cast<uint32_t>(std::max<size_t>(e.hashes.size(), 1));
     zone::FeaturesOp::create(b, e.dim, rows, options.bucketCount, e.wordNgramMax, e.charNgramMin,
                              e.charNgramMax, e.punct, e.unknownNorm);
-    if (!model.classZone.empty())
-      zone::ClassifierOp::create(b, static_cast<uint32_t>(model.classZone.size()), options.layout,
-                                 e.gain);
+    if (!model.classZone.empty()) {
+      auto classifier = zone::ClassifierOp::create(
+          b, static_cast<uint32_t>(model.classZone.size()), options.layout, e.gain, IntegerAttr(),
+          IntegerAttr(), IntegerAttr(), IntegerAttr(), IntegerAttr(), IntegerAttr());
+      if (const pack::BeamModel &beam = model.beam; beam.present()) {
+        auto number = [&](size_t value) {
+          return b.getI32IntegerAttr(static_cast<int32_t>(value));
+        };
+        classifier.setWidthAttr(number(beam.width));
+        classifier.setSpreadAttr(number(beam.spread));
+        classifier.setEntriesAttr(number(beam.entries()));
+        classifier.setNodesAttr(number(beam.nodes.size()));
+        classifier.setLevelsAttr(number(pack::levelsOf(beam)));
+        classifier.setRoomAttr(number(pack::nodeRoomOf(beam)));
+      }
+    }
     const pack::KeywordModel &k = model.keywords;
     if (!k.terms.empty())
       zone::AcceptanceOp::create(b, b.getI32IntegerAttr(static_cast<int32_t>(k.terms.size())),

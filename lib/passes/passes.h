@@ -9,6 +9,8 @@ namespace semdns::passes {
 
 /// Name of the function that route-to-vector makes; kernels/entry.cpp calls it.
 inline constexpr char kRouteBody[] = "semdns_route_body";
+/// And of the one that scores a node of the search tree, where the program descends.
+inline constexpr char kScoreNode[] = "semdns_score_node";
 
 struct RouteToVectorOptions {
   /// 0, or 128 where the hardware multiplies unsigned by signed bytes (target/isa.h).

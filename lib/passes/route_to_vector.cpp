@@ -82,6 +82,9 @@ enum Argument : unsigned {
   kWeights,
   kCounts,
   kAnswer,
+  kBeam, ///< null without a search tree
+  kClsf,
+  kTrace,
   kArgumentCount
 };
 
@@ -239,6 +242,9 @@ private:
         layout = score.getLayout();
         int64_t group = kLanes * layout;
         padded = (classes + group - 1) / group * group;
+      } else if (auto descent = dyn_cast<route::DescendOp>(op)) {
+        descending = descent;
+        padded = descent.getEntries();
       } else if (auto climb = dyn_cast<route::ClimbOp>(op)) {
         climbing = climb;
       } else if (auto select = dyn_cast<route::SelectOp>(op)) {
@@ -255,6 +261,7 @@ private:
     Type i16 = b.getIntegerType(16);
     SmallVector<Type> types(kArgumentCount);
     types[kText] = types[kTextTable] = types[kKeyw] = types[kWords] = pointer;
+    types[kBeam] = types[kClsf] = types[kTrace] = pointer;
     types[kTextSize] = i64;
     types[kStages] = types[kTopK] = types[kRootOdds] = i32;
     types[kTerms] = memref(std::max<int64_t>(program.getTermCount(), 1) * 4, i32);
@@ -263,6 +270,11 @@ private:
     types[kNorms] = memref(rowCount, i16);
     types[kVectors] = memref(std::max<int64_t>(padded, 1) * dim, i8);
     types[kOffsets] = types[kScores] = types[kWeights] = memref(padded, i32);
+    if (descending) {
+      types[kScores] = memref(descending.getRoom(), i32);
+      types[kWeights] = memref(
+          int64_t{descending.getRoom()} * descending.getLevels() * descending.getWidth(), i32);
+    }
     types[kExp2] = memref(256, i32);
     types[kFeatures] = memref(SEMDNS_MAX_FEATURES, i64);
     types[kRowIds] = memref(SEMDNS_MAX_FEATURES, i32);
@@ -286,6 +298,14 @@ private:
       program.walk([&](route::MatchOp) {
         match = declareKernel("uk_match", {pointer, pointer, i32, types[kHits]}, {i32});
       });
+    if (descending) {
+      descend =
+          declareKernel("uk_descend",
+                        {pointer, pointer, types[kVectors], types[kOffsets], types[kQuant], i32,
+                         i32, i32, types[kScores], types[kWeights], pointer, types[kAnswer]},
+                        {});
+      scoreNode(types);
+    }
     function = func::FuncOp::create(b, kRouteBody, b.getFunctionType(types, {}));
     b.setInsertionPointToStart(function.addEntryBlock());
   }
@@ -471,6 +491,8 @@ private:
         measureOdds();
       else if (isa<route::ClimbOp>(op))
         climb();
+      else if (auto descent = dyn_cast<route::DescendOp>(op))
+        descendTree(descent);
     }
   }
 
@@ -697,9 +719,53 @@ private:
     return shru(mul(behind, spread(gain)), spread(c32(16)));
   }
 
-  void weighAll(route::WeighOp op) {
-    Value wide = udiv(mul(to64(peak), c64(op.getGain())), to64(norm));
+  /// func.func @semdns_score_node: the scores of a node's entries, blocks of 16 from `first` on.
+  /// A node is one stream, and its blocks are independent sums; uk_descend calls it.
+  void scoreNode(ArrayRef<Type> types) {
+    OpBuilder::InsertionGuard guard(b);
+    auto node = func::FuncOp::create(
+        b, kScoreNode,
+        b.getFunctionType(
+            {types[kVectors], types[kOffsets], types[kQuant], i32, i32, types[kScores]}, {}));
+    b.setInsertionPointToStart(node.addEntryBlock());
+    Value vectors = node.getArgument(0), offsets = node.getArgument(1), quant = node.getArgument(2),
+          first = toIndex(node.getArgument(3)), count = toIndex(node.getArgument(4)),
+          scores = node.getArgument(5);
+    loop(cIndex(0), count, kLanes, {}, [&](Value at, ValueRange) {
+      Value entry = add(first, at);
+      Value sum = options.lhsBias == 0 ? cVec(0) : loadVec(kLanes, offsets, entry);
+      Value base = mul(entry, cIndex(dim));
+      for (int64_t quad = 0; quad < dim / 4; ++quad) {
+        Value four = loadVec(4, quant, cIndex(4 * quad));
+        Value word = vector::ExtractOp::create(
+            b, Value(vector::BitCastOp::create(b, vec(1, i32), four)), int64_t{0});
+        Value lhs = vector::BitCastOp::create(b, vec(4 * kLanes, i8), splat(word));
+        Value rhs = loadVec(4 * kLanes, vectors, add(base, cIndex(64 * quad)));
+        sum = route::Dot4Op::create(b, sum.getType(), sum, lhs, rhs,
+                                    static_cast<uint32_t>(options.lhsBias));
+      }
+      storeVec(sum, scores, at);
+      return SmallVector<Value>();
+    });
+    func::ReturnOp::create(b);
+  }
+
+  /// The descent is uk_descend's; scoring is this program's own (scoreNode).
+  void descendTree(route::DescendOp op) {
+    measureGain(op.getGain());
+    func::CallOp::create(b, descend,
+                         ValueRange{arg(kBeam), arg(kClsf), arg(kVectors), arg(kOffsets),
+                                    arg(kQuant), gain, arg(kTopK), knownRows, arg(kScores),
+                                    arg(kWeights), arg(kTrace), arg(kAnswer)});
+  }
+
+  void measureGain(int64_t sharpness) {
+    Value wide = udiv(mul(to64(peak), c64(sharpness)), to64(norm));
     gain = to32(minu(wide, c64((1 << 24) - 1)));
+  }
+
+  void weighAll(route::WeighOp op) {
+    measureGain(op.getGain());
     limit = udiv(c32(INT32_MAX), maxu(gain, c32(1)));
     answer(kGain, gain);
     Value sums =
@@ -909,8 +975,9 @@ private:
           layout = 1;
   ArrayRef<int32_t> classZone;
   route::ClimbOp climbing;
+  route::DescendOp descending; ///< null where all classes are scored
   route::TokenizeOp text;
-  func::FuncOp function, tokenise, match;
+  func::FuncOp function, tokenise, match, descend;
 
   // What earlier operations leave to later ones.
   Value wordCount, charCount, unigramCount, featureCount, flags;

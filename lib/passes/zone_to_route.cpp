@@ -111,6 +111,16 @@ private:
                                          features.getUnknownNorm());
     Value pool = route::PoolOp::create(b, route::PoolType::get(context, dim), rows);
     Value query = route::QuantizeOp::create(b, route::QueryType::get(context, dim), pool);
+    if (classifier.getWidth()) {
+      Value thresholds = route::AcceptanceOp::create(b);
+      Value zone = route::DescendOp::create(
+          b, query, rows, thresholds, classes, *classifier.getEntries(), *classifier.getNodes(),
+          *classifier.getLevels(), *classifier.getRoom(), *classifier.getWidth(),
+          *classifier.getSpread(), classifier.getGain());
+      route::AnswerOp::create(b, zone, Value(), IntegerAttr(), false);
+      b.setInsertionPointAfter(stage);
+      return;
+    }
     Value scores = route::ScoreOp::create(b, route::ScoresType::get(context, classes), query,
                                           classifier.getLayout());
     Value weights = route::WeighOp::create(b, route::WeightsType::get(context, classes), scores,

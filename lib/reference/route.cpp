@@ -237,6 +237,10 @@ private:
       }
     }
 
+    if (!s_.beam.empty()) {
+      descend(quantised, std::min<int64_t>(int64_t{clsf_.gain} * magnitude / norm, (1 << 24) - 1));
+      return;
+    }
     score2_ =
         scores(quantised, arrayAt<int8_t>(s_.cent, cent_.vectors_offset), cent_.dim, cent_.layout);
     gain2_ = std::min<int64_t>(int64_t{clsf_.gain} * magnitude / norm, (1 << 24) - 1);
@@ -249,6 +253,153 @@ private:
       return;
     }
     answer_.stage = SEMDNS_KERNEL_STAGE_EMBEDDING;
+  }
+
+  /// What the descent knows of the nodes that it has looked at: the mass of each of their entries
+  /// and, for zones with several, weights and rate.
+  struct Seen {
+    int64_t rate = 0;
+    std::vector<int64_t> weight;
+  };
+
+  int64_t massOf(uint32_t zone, const std::map<uint32_t, Seen> &seen) const {
+    if (zone == 0)
+      return SEMDNS_BEAM_ONE;
+    const auto &beam = headerOf<semdns_beam_header>(s_.beam);
+    const auto &home = arrayAt<semdns_beam_home>(s_.beam, beam.homes_offset)[zone];
+    auto it = seen.find(home.node);
+    if (it == seen.end())
+      return 0;
+    uint32_t first = arrayAt<semdns_beam_node>(s_.beam, beam.nodes_offset)[home.node].entry_begin;
+    int64_t sum = 0;
+    for (uint32_t e = home.begin; e < home.end; ++e)
+      sum += it->second.weight[e - first];
+    return divideDown(sum * it->second.rate, kOne);
+  }
+
+  /// Log2 in 1/256 bit, by the table of powers of two.
+  int64_t log2Of(int64_t x) const {
+    if (x == 0)
+      return -32 * 256;
+    const auto *exp2 = arrayAt<uint32_t>(s_.clsf, clsf_.exp2_offset);
+    int64_t whole = 0;
+    while (x >> (whole + 1))
+      ++whole;
+    int64_t q16 = whole >= 16 ? x >> (whole - 16) : x << (16 - whole), part = 0;
+    for (int64_t i = 1; i < 256; ++i)
+      if (2 * int64_t{exp2[256 - i]} <= q16)
+        part = i;
+    return whole * 256 + part;
+  }
+
+  /// Stage 2 down the search tree: "Arithmetic", Beam. Everything that is found is kept and sorted.
+  void descend(const std::vector<int64_t> &quantised, int64_t gain) {
+    const auto &beam = headerOf<semdns_beam_header>(s_.beam);
+    const auto *nodes = arrayAt<semdns_beam_node>(s_.beam, beam.nodes_offset);
+    const auto *target = arrayAt<uint32_t>(s_.beam, beam.target_offset);
+    const auto *bias = arrayAt<int32_t>(s_.beam, beam.bias_offset);
+    const auto *exp2 = arrayAt<uint32_t>(s_.clsf, clsf_.exp2_offset);
+    const auto *vectors = arrayAt<int8_t>(s_.cent, cent_.vectors_offset);
+    using Item = std::pair<int64_t, uint32_t>; // mass; node or class
+    auto first = [](const Item &x, const Item &y) {
+      return x.first != y.first ? x.first > y.first : x.second < y.second;
+    };
+    std::map<uint32_t, Seen> seen;
+    std::vector<Item> level = {{SEMDNS_BEAM_ONE, 0}}, found;
+    int64_t rootMass = 0;
+    auto guess = [&]() -> Item {
+      for (const Item &item : found)
+        if (item.second >= clsf_.root_class)
+          return item;
+      return {0, SEMDNS_NONE};
+    };
+    while (!level.empty()) {
+      std::vector<Item> next;
+      for (const Item &from : level) {
+        if (from.first <= guess().first)
+          continue;
+        const semdns_beam_node &node = nodes[from.second];
+        std::vector<int64_t> score;
+        for (uint32_t i = 0; i < node.entry_count; ++i) {
+          const uint32_t e = node.entry_begin + i;
+          int64_t sum = 0;
+          for (uint32_t d = 0; d < cent_.dim; ++d)
+            sum += quantised[d] *
+                   vectors[(size_t{e / 16} * (cent_.dim / 4) + d / 4) * 64 + e % 16 * 4 + d % 4];
+          SEMDNS_BOUND(std::llabs(sum) < INT64_C(1) << 24);
+          score.push_back(sum);
+        }
+        const int64_t top = *std::max_element(score.begin(), score.end());
+        for (uint32_t i = 0; i < node.entry_count; ++i)
+          score[i] = bias[node.entry_begin + i] - distance(top - score[i], gain);
+        const int64_t best = *std::max_element(score.begin(), score.end());
+        Seen own;
+        int64_t total = 0;
+        for (int64_t logit : score) {
+          const int64_t x = best - logit;
+          SEMDNS_BOUND(x >= 0 && x <= INT32_MAX);
+          own.weight.push_back(x >> 8 > 16 ? 0 : exp2[x & 255] >> (x >> 8));
+          total += own.weight.back();
+        }
+        SEMDNS_BOUND(total >= kOne && total <= INT32_MAX);
+        own.rate = divideDown(from.first * kOne, total);
+        for (uint32_t i = 0; i < node.entry_count; ++i) {
+          const int64_t mass = divideDown(own.rate * own.weight[i], kOne);
+          const uint32_t to = target[node.entry_begin + i];
+          if (mass == 0)
+            continue;
+          if (to & SEMDNS_BEAM_NODE) {
+            next.push_back({mass, to & ~SEMDNS_BEAM_NODE});
+          } else {
+            found.push_back({mass, to});
+            if (to < clsf_.root_class)
+              rootMass = mass;
+          }
+        }
+        std::sort(found.begin(), found.end(), first);
+        seen[from.second] = std::move(own);
+      }
+      std::sort(next.begin(), next.end(), first);
+      if (next.size() > beam.width)
+        next.resize(beam.width);
+      level.clear();
+      for (const Item &item : next)
+        if (item.first >= next[0].first >> beam.spread)
+          level.push_back(item);
+    }
+
+    auto q16 = [](int64_t mass) { return static_cast<uint32_t>(mass >> 15); };
+    answer_.gain = static_cast<uint32_t>(gain);
+    answer_.total_weight = kOne;
+    if (!found.empty())
+      answer_.margin = q16(found[0].first - (found.size() > 1 ? found[1].first : 0));
+    const auto *classZone = arrayAt<uint32_t>(s_.clsf, clsf_.class_zone_offset);
+    answer_.top_count = std::min<uint32_t>(topK_, static_cast<uint32_t>(found.size()));
+    for (uint32_t i = 0; i < answer_.top_count; ++i) {
+      answer_.top_class[i] = found[i].second;
+      answer_.top_zone[i] = classZone[found[i].second];
+      answer_.top_confidence[i] = q16(found[i].first);
+    }
+    const Item best = guess();
+    uint32_t zone = best.second == SEMDNS_NONE ? 0 : classZone[best.second];
+    answer_.best_zone = zone;
+    answer_.best_confidence = q16(massOf(zone, seen));
+    answer_.odds = INT32_MAX;
+    if (clsf_.root_class == 1 && best.second != SEMDNS_NONE)
+      answer_.odds = static_cast<int32_t>(log2Of(best.first) - log2Of(rootMass));
+    answer_.confidence = kOne;
+    if (answer_.row_count == 0) {
+      answer_.flags |= SEMDNS_KERNEL_NO_EVIDENCE;
+      return;
+    }
+    answer_.stage = SEMDNS_KERNEL_STAGE_EMBEDDING;
+    if (answer_.odds < clsf_.root_odds)
+      zone = 0;
+    const auto *threshold = arrayAt<uint32_t>(s_.clsf, clsf_.zone_threshold_offset);
+    while (zone != 0 && q16(massOf(zone, seen)) < threshold[zone])
+      zone = parent(zone);
+    answer_.zone = zone;
+    answer_.confidence = q16(massOf(zone, seen));
   }
 
   /// A difference of scores in 1/256 bit.

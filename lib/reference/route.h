@@ -13,6 +13,7 @@ namespace semdns::reference {
 /// asks ICU, so that a wrong table shows.
 struct Sections {
   std::string_view keyw, tokv, cent, clsf; ///< at least 8-byte aligned
+  std::string_view beam = {};              ///< empty: all classes are scored
 };
 
 /// Routes one text (any bytes) through the stages of the mask `stages`; topK 1..8. Fills every

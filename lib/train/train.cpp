@@ -1,8 +1,10 @@
 #include "lib/train/train.h"
 
+#include "lib/pack/beam_plan.h"
 #include "lib/support/parallel.h"
 #include "lib/support/progress.h"
 #include "lib/train/augment.h"
+#include "lib/train/beam.h"
 #include "lib/train/choose.h"
 #include "lib/train/embedding.h"
 #include "lib/train/features.h"
@@ -53,7 +55,10 @@ constexpr size_t kStudentEpochs = 8;         // with a teacher
 // many.
 constexpr double kTakenShare = 0.005, kTakenShareOfAll = 0.01;
 constexpr size_t kDescribedSample = 2000, kTuneSample = 200;
-constexpr double kFinishRate = 0.1; // of the last passes
+constexpr double kFinishRate = 0.1;                  // of the last passes
+constexpr size_t kBeamDim = 64;                      // where stage 2 descends: a row is one line
+constexpr size_t kBeamTableBytes = size_t(16) << 20; // of its rows
+constexpr size_t kBeamHeldOut = 4000;
 constexpr double kDenseWork = 4e11; // multiplications that training the dense head may take
 
 /// One training text.
@@ -108,6 +113,9 @@ private:
   Quantised quantised() const;
   void fitStudent();
   void finish();
+  bool descends() const;
+  void holdOut();
+  void fitBeam(pack::RoutingModel &out);
   std::vector<pack::Term> allTerms(bool withTune);
   std::vector<Held> askStage2(const Quantised &model) const;
   void chooseStage2(const Quantised &model, std::span<const Held> held, pack::RoutingModel &out);
@@ -664,6 +672,77 @@ Quantised Trainer::quantised() const {
   return quantise(factors_, vocabulary_, weights_, shape_, std::max<size_t>(rows, 2), prior);
 }
 
+/// Whether stage 2 goes down a search tree. Stage 3 needs the scores of all classes.
+bool Trainer::descends() const {
+  return !hasTeacher() && options_.beamWidth != 0 && classZone_.size() > options_.flatClasses;
+}
+
+/// Where no rows are kept for Tune (zones with a row or two each), a few texts are held out to
+/// choose the sharpness on; a last pass trains on them too.
+void Trainer::holdOut() {
+  size_t tune =
+      size_t(std::count_if(texts_.begin(), texts_.end(), [](const Text &t) { return t.tune; }));
+  if (tune >= kCalibrateLeast)
+    return;
+  std::vector<uint32_t> order = permutation(texts_.size(), options_.seed * 1000 + 5);
+  size_t held = std::min(texts_.size() / 20, kBeamHeldOut);
+  for (size_t i = 0; i < held; ++i)
+    texts_[order[i]].tune = texts_[order[i]].kind != ExampleKind::Pattern;
+}
+
+/// Stage 2 as a search tree, in place of factors and classes.
+void Trainer::fitBeam(pack::RoutingModel &out) {
+  std::vector<uint32_t> parents, subtreeEnd;
+  for (const Zone &zone : data_.zones) {
+    parents.push_back(zone.parent);
+    subtreeEnd.push_back(zone.subtreeEnd);
+  }
+  pack::BeamShape shape;
+  shape.width = options_.beamWidth;
+  out.beam = pack::planBeam(parents, subtreeEnd, classZone_, shape);
+  const size_t features = vocabulary_.hashes.size();
+  std::vector<float> weight = weightsWith(false);
+  size_t dim = std::min<size_t>(kBeamDim, std::max<uint32_t>(options_.maxDim, SEMDNS_DIM_ALIGN));
+  BeamFactors model = startBeam(out.beam, features, label_, weight, dim, options_.seed);
+  BeamOptions options;
+  options.epochs = passes(texts_.size(), options.epochs, 40);
+  options.seed = options_.seed;
+  options.threads = options_.threads;
+  trainBeam(model, out.beam, x_, label_, weight, options);
+
+  std::vector<uint32_t> held;
+  for (uint32_t i = 0; i < texts_.size(); ++i)
+    if (texts_[i].tune)
+      held.push_back(i);
+  sharpness_ = 1;
+  if (held.size() >= kCalibrateLeast) {
+    std::vector<double> grid;
+    for (double s = 0.25; s < 2.01; s *= 1.0905077326652577) // an eighth of an octave
+      grid.push_back(s);
+    std::vector<double> loss = beamLoss(model, out.beam, x_, held, label_, grid, options_.threads);
+    sharpness_ = grid[size_t(std::min_element(loss.begin(), loss.end()) - loss.begin())];
+    weight = weightsWith(true);
+    options.epochs = passes(weight.size(), 2, 20);
+    options.rate *= kFinishRate;
+    options.seed += 1;
+    trainBeam(model, out.beam, x_, label_, weight, options);
+  }
+
+  const size_t rows = options_.maxRows ? options_.maxRows : kBeamTableBytes / (dim + kRowOverhead);
+  // The bias row would only decide for texts without a known feature: biases do.
+  const std::vector<double> prior(model.factors.classes);
+  Quantised quantised = quantise(model.factors, vocabulary_, weights_, shape_, rows, prior);
+  for (size_t e = 0; e < out.beam.entries(); ++e)
+    out.beam.bias[e] = int32_t(
+        std::clamp(std::floor(sharpness_ * double(model.bias[e]) * 256 * 1.4426950408889634 + 0.5),
+                   -double(SEMDNS_BEAM_MAX_BIAS), double(SEMDNS_BEAM_MAX_BIAS)));
+  quantised.model.gain = gainOf(quantised);
+  out.embedding = std::move(quantised.model);
+  out.classZone = classZone_;
+  if (report_)
+    report_->heldOut = uint32_t(held.size());
+}
+
 std::vector<pack::Term> Trainer::allTerms(bool withTune) {
   std::vector<pack::Term> all = ownTerms_;
   if (!options_.mineKeywords)
@@ -886,11 +965,14 @@ pack::RoutingModel Trainer::run() {
   Progress progress("training", 4, "steps");
   collect();
   readFeatures();
-  if (classZone_.size() > SEMDNS_MAX_CLASSES) {
+  if (size_t most = descends() ? SEMDNS_MAX_CLASSES : SEMDNS_MAX_FLAT_CLASSES;
+      classZone_.size() > most) {
     diags_.error({},
                  std::to_string(classZone_.size()) + " zones have training texts; at most " +
-                     std::to_string(SEMDNS_MAX_CLASSES) + " can",
-                 "split the tree, or leave the smallest zones to their parents");
+                     std::to_string(most) + " can",
+                 descends()     ? "split the tree, or leave the smallest zones to their parents"
+                 : hasTeacher() ? "with an encoder every class is scored: build without one"
+                                : "without --flat, stage 2 goes down a search tree");
     return out;
   }
   out.acceptance.threshold.assign(data_.zones.size(), kDefaultThreshold);
@@ -913,6 +995,11 @@ pack::RoutingModel Trainer::run() {
     for (const Text &text : texts_)
       label_.push_back(text.group);
     label_.resize(x_.rows());
+  }
+  if (!classZone_.empty() && descends()) {
+    holdOut();
+    fitBeam(out);
+  } else if (!classZone_.empty()) {
     bool linear = classZone_.size() <= kMaxLinearClasses;
     if (linear)
       learnLexical();

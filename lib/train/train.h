@@ -92,6 +92,9 @@ struct TrainOptions {
   uint32_t maxDim = 128;       ///< upper bound of the embedding's dimension, a multiple of 16
   uint32_t maxRows = 0;        ///< upper bound of the embedding's rows; 0: what fits into 5 MB
   bool mineKeywords = true;    ///< look for stage 1 terms in the labelled examples
+  uint32_t flatClasses = 1024; ///< with more, stage 2 goes down a search tree
+                               ///< (lib/pack/beam_plan.h), unless there is an encoder
+  uint32_t beamWidth = 4;      ///< nodes of a level that it follows, 1..8; 0: it scores all classes
   uint32_t variations = 60000; ///< variations of the examples for the teacher to judge, at most
 };
 
@@ -113,9 +116,9 @@ struct TrainReport {
 ///
 /// Keywords that cannot be terms and thresholds that cannot reach alpha are warnings (what the
 /// labels themselves show, lib/spec says). Errors (an empty model is returned): more than
-/// SEMDNS_MAX_CLASSES zones with training texts, an example or keyword outside `zones`, a keyword
-/// for the root, more data than the 32-bit model can hold. Data without any text gives a model
-/// without classes. Thread-safe for different `diags`.
+/// SEMDNS_MAX_CLASSES (where all are scored: SEMDNS_MAX_FLAT_CLASSES) zones with training texts, an
+/// example or keyword outside `zones`, a keyword for the root, more data than the 32-bit model can
+/// hold. Data without any text gives a model without classes. Thread-safe for different `diags`.
 pack::RoutingModel train(const TrainingData &data, const TrainOptions &options,
                          std::span<const uint8_t> textSection, Diagnostics &diags,
                          TrainReport *report = nullptr);

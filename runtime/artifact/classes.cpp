@@ -2,6 +2,7 @@
 
 #include "runtime/artifact/arrays.h"
 #include "runtime/artifact/features.h"
+#include "semdns/format/beam.h"
 #include "semdns/format/features.h"
 
 namespace semdns::artifact {
@@ -15,10 +16,10 @@ bool Centroids::parse(Span span, Centroids &out, base::Error &error) {
   Centroids c;
   c.header = reinterpret_cast<const semdns_cent_header *>(span.data);
   const semdns_cent_header &h = *c.header;
-  if (h.class_count > SEMDNS_MAX_CLASSES || (h.layout != 1 && h.layout != 2 && h.layout != 4))
+  if (h.class_count > SEMDNS_BEAM_MAX_ENTRIES || (h.layout != 1 && h.layout != 2 && h.layout != 4))
     return fail(error, SEMDNS_ERROR_SECTION, kTag, 0,
                 "%u classes, layout %u; at most %u, and layouts 1, 2, 4 are possible",
-                h.class_count, h.layout, SEMDNS_MAX_CLASSES);
+                h.class_count, h.layout, SEMDNS_BEAM_MAX_ENTRIES);
   if (h.dim < SEMDNS_DIM_ALIGN || h.dim > SEMDNS_MAX_DIM || h.dim % SEMDNS_DIM_ALIGN)
     return fail(error, SEMDNS_ERROR_SECTION, kTag, 8,
                 "dimension %u; a multiple of %u up to %u is possible", h.dim, SEMDNS_DIM_ALIGN,
@@ -32,7 +33,7 @@ bool Centroids::parse(Span span, Centroids &out, base::Error &error) {
     if (r)
       return fail(error, SEMDNS_ERROR_SECTION, kTag, offsetof(semdns_cent_header, reserved),
                   "reserved field is not zero");
-  const uint64_t values = uint64_t{padded} * h.dim; // at most 2^24
+  const uint64_t values = uint64_t{padded} * h.dim; // at most 2^29
   Arrays arrays(kTag, span.data, span.size, sizeof h, error);
   if (!arrays.take("vectors", h.vectors_offset, values, 1) ||
       !arrays.take("offsets", h.offsets_offset, padded, sizeof(int32_t)) || !arrays.finish())

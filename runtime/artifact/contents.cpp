@@ -85,14 +85,28 @@ bool parseContents(const Reader &reader, Contents &out, base::Error &error, bool
                  [&](Span s) { return Centroids::parse(s, c.centroids, error); }) ||
         !section(reader, SEMDNS_TAG_CLSF, true, present, error,
                  [&](Span s) { return Acceptance::parse(s, c.zones, c.acceptance, error); }) ||
+        !section(reader, SEMDNS_TAG_BEAM, false, c.hasBeam, error,
+                 [&](Span s) {
+                   return Beam::parse(s, c.zones, c.acceptance, c.centroids, c.beam, error);
+                 }) ||
         !encoder(reader, c, trustValues, error) ||
         !section(reader, SEMDNS_TAG_GOLD, false, c.hasGold, error,
                  [&](Span s) { return Gold::parse(s, c.zones, c.gold, error); }))
       return false;
     const semdns_cent_header &cent = *c.centroids.header;
-    if (cent.class_count != c.zones.header->class_count || cent.dim != c.features.header->dim)
-      return fail(error, SEMDNS_ERROR_SECTION, SEMDNS_TAG_CENT,
-                  reader.entry(static_cast<uint32_t>(reader.find(SEMDNS_TAG_CENT))).offset,
+    const uint64_t centAt =
+        reader.entry(static_cast<uint32_t>(reader.find(SEMDNS_TAG_CENT))).offset;
+    if (c.hasBeam && c.hasEncoder)
+      return fail(error, SEMDNS_ERROR_STRUCTURE, SEMDNS_TAG_BEAM,
+                  reader.entry(static_cast<uint32_t>(reader.find(SEMDNS_TAG_BEAM))).offset,
+                  "the file has BEAM and an encoder; stage 3 scores all classes");
+    if (!c.hasBeam && cent.class_count > SEMDNS_MAX_FLAT_CLASSES)
+      return fail(error, SEMDNS_ERROR_SECTION, SEMDNS_TAG_CENT, centAt,
+                  "%u classes; without BEAM at most %u are possible", cent.class_count,
+                  SEMDNS_MAX_FLAT_CLASSES);
+    if ((!c.hasBeam && cent.class_count != c.zones.header->class_count) ||
+        cent.dim != c.features.header->dim)
+      return fail(error, SEMDNS_ERROR_SECTION, SEMDNS_TAG_CENT, centAt,
                   "%u classes of dimension %u; ZTRE has %u classes, TOKV has dimension %u",
                   cent.class_count, cent.dim, c.zones.header->class_count, c.features.header->dim);
   }

@@ -1,6 +1,7 @@
 /// \file The sections of a file as validated views, checked against each other.
 #pragma once
 
+#include "runtime/artifact/beam.h"
 #include "runtime/artifact/classes.h"
 #include "runtime/artifact/encoder.h"
 #include "runtime/artifact/features.h"
@@ -17,8 +18,8 @@
 
 namespace semdns::artifact {
 
-/// Views into the bytes of a Reader. A hierarchy has all but GOLD and stage 3's for certain; a
-/// pattern library has META and nothing else of these.
+/// Views into the bytes of a Reader. A hierarchy has all but BEAM, GOLD and stage 3's for certain;
+/// a pattern library has META and nothing else of these.
 struct Contents {
   Meta meta;
   Zones zones;
@@ -26,6 +27,7 @@ struct Contents {
   Keywords keywords;
   Features features;
   Centroids centroids;
+  Beam beam;
   Acceptance acceptance;
   WordPiece wordpiece;
   Encoder encoder;
@@ -33,6 +35,7 @@ struct Contents {
   Gold gold;
   Patterns patterns;
   bool hasEncoder = false; ///< WPCE, ENCM and HEAD, which a file has together
+  bool hasBeam = false;    ///< BEAM: CENT has its entries in place of the classes
   bool hasGold = false, hasPatterns = false;
 };
 

@@ -46,6 +46,7 @@ constexpr Known kKnown[] = {
     {SEMDNS_TAG_KEYW, SEMDNS_KEYW_VERSION, true, false},
     {SEMDNS_TAG_TOKV, SEMDNS_TOKV_VERSION, true, false},
     {SEMDNS_TAG_CENT, SEMDNS_CENT_VERSION, true, false},
+    {SEMDNS_TAG_BEAM, SEMDNS_BEAM_VERSION, true, false},
     {SEMDNS_TAG_WPCE, SEMDNS_WPCE_VERSION, true, false},
     {SEMDNS_TAG_ENCM, SEMDNS_ENCM_VERSION, true, false},
     {SEMDNS_TAG_CLSF, SEMDNS_CLSF_VERSION, true, false},

@@ -1,6 +1,7 @@
 #include "runtime/exec/portable.h"
 
 #include "kernels/accept.h"
+#include "kernels/beam.h"
 #include "kernels/lookup.h"
 #include "kernels/match.h"
 #include "kernels/tokenise.h"
@@ -178,13 +179,22 @@ struct Kernel {
   void embedding(uint32_t topK) {
     const uint32_t n = pool();
     const uint32_t m = quantise();
-    scoreClasses(at<int8_t>(tables.cent, cent.vectors_offset), cent.padded_count, cent.dim,
-                 cent.layout, scratch.quant, scratch.scores);
-    const uint64_t gain = uint64_t(clsf.gain) * m / n;
+    const auto *vectors = at<int8_t>(tables.cent, cent.vectors_offset);
+    const uint64_t sharpness = uint64_t(clsf.gain) * m / n;
+    const auto gain =
+        static_cast<uint32_t>(sharpness < (1u << 24) - 1 ? sharpness : (1u << 24) - 1);
     const uk_acceptance acceptance = uk_acceptance_of(tables.clsf);
-    uk_accept(&acceptance, scratch.scores,
-              static_cast<uint32_t>(gain < (1u << 24) - 1 ? gain : (1u << 24) - 1), topK,
-              scratch.weights, &answer);
+    if (tables.beam) {
+      const uk_beam beam = uk_beam_of(tables.beam);
+      uk_descend(&beam, &acceptance, gain, topK, answer.row_count, scratch.scores, scratch.weights,
+                 scratch.trace, &answer, [&](uint32_t first, uint32_t padded, int32_t *scores) {
+                   scoreClasses(vectors + uint64_t(first) * cent.dim, padded, cent.dim, cent.layout,
+                                scratch.quant, scores);
+                 });
+      return;
+    }
+    scoreClasses(vectors, cent.padded_count, cent.dim, cent.layout, scratch.quant, scratch.scores);
+    uk_accept(&acceptance, scratch.scores, gain, topK, scratch.weights, &answer);
     if (answer.row_count) {
       answer.stage = SEMDNS_KERNEL_STAGE_EMBEDDING;
       return;

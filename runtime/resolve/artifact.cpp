@@ -172,11 +172,22 @@ bool load(semdns_artifact &a, const semdns_open_options &options, Error &error) 
     return false;
 
   const auto base = [&](uint32_t tag) { return reader.get(tag).data; };
-  a.tables = {
-      sizeof a.tables,       SEMDNS_KERNEL_ABI,     base(SEMDNS_TAG_TEXT), base(SEMDNS_TAG_KEYW),
-      base(SEMDNS_TAG_TOKV), base(SEMDNS_TAG_CENT), base(SEMDNS_TAG_CLSF), {}};
-  a.classCount = contents.centroids.header->class_count;
-  a.paddedCount = contents.centroids.header->padded_count;
+  a.tables = {sizeof a.tables,
+              SEMDNS_KERNEL_ABI,
+              base(SEMDNS_TAG_TEXT),
+              base(SEMDNS_TAG_KEYW),
+              base(SEMDNS_TAG_TOKV),
+              base(SEMDNS_TAG_CENT),
+              base(SEMDNS_TAG_CLSF),
+              contents.hasBeam ? base(SEMDNS_TAG_BEAM) : nullptr,
+              {}};
+  a.classCount = contents.zones.header->class_count;
+  a.scoreCount = a.weightCount = contents.centroids.header->padded_count;
+  if (contents.hasBeam) {
+    const semdns_beam_header &beam = *contents.beam.header;
+    a.scoreCount = beam.node_room;
+    a.weightCount = beam.node_room * beam.levels * beam.width;
+  }
   a.dim = contents.features.header->dim;
   a.stages = (contents.keywords.header->term_count ? SEMDNS_STAGE_KEYWORD : 0) |
              (a.classCount ? SEMDNS_STAGE_EMBEDDING : 0) |
@@ -289,8 +300,9 @@ uint64_t workSize(const semdns_artifact &a) {
          sizeof(uint32_t) * (SEMDNS_MAX_FEATURES + SEMDNS_MAX_HITS) +
          roundUp(sizeof(int32_t) * uint64_t(a.zoneCount)) +
          roundUp(sizeof(int32_t) * uint64_t(a.dim)) + roundUp(a.dim) +
-         2 * roundUp(sizeof(int32_t) * uint64_t(a.paddedCount ? a.paddedCount : 1)) +
-         encoderSize(a);
+         roundUp(sizeof(int32_t) * uint64_t(a.scoreCount ? a.scoreCount : 1)) +
+         roundUp(sizeof(int32_t) * uint64_t(a.weightCount ? a.weightCount : 1)) +
+         (a.tables.beam ? roundUp(sizeof(semdns_kernel_trace)) : 0) + encoderSize(a);
 }
 
 void layOut(const semdns_artifact &a, uint8_t *memory, Work &work) {
@@ -301,12 +313,13 @@ void layOut(const semdns_artifact &a, uint8_t *memory, Work &work) {
   };
   memset(&scratch, 0, sizeof scratch);
   scratch.size = sizeof scratch;
-  const uint64_t classes = a.paddedCount ? a.paddedCount : 1;
   // The small arrays first: they are the hot ones.
   take(scratch.pool, a.dim);
   take(scratch.quant, a.dim);
-  take(scratch.scores, classes);
-  take(scratch.weights, classes);
+  take(scratch.scores, a.scoreCount ? a.scoreCount : 1);
+  take(scratch.weights, a.weightCount ? a.weightCount : 1);
+  if (a.tables.beam)
+    take(scratch.trace, 1);
   take(scratch.hits, SEMDNS_MAX_HITS);
   take(scratch.words, SEMDNS_MAX_WORDS);
   take(scratch.rows, SEMDNS_MAX_FEATURES);

@@ -1,6 +1,7 @@
 /// Resolver, scratch and the cascade. The hot path is one atomic load, the kernel, and copying the
 /// pointers that the artifact has prepared.
 #include "kernels/accept.h"
+#include "kernels/beam.h"
 #include "kernels/wordpiece.h"
 #include "runtime/exec/encoder.h"
 #include "runtime/exec/portable.h"
@@ -98,10 +99,22 @@ uint32_t firstLeaf(const semdns_artifact &a) {
 
 /// Scores and weights of the classes as the stage that decides has left them.
 struct Ranking {
-  const int32_t *scores;   ///< [classes]; null: no candidates
-  const uint32_t *weights; ///< [classes]
-  uint32_t total;
+  const int32_t *scores = nullptr;   ///< [classes]; null: no candidates, or a descent's
+  const uint32_t *weights = nullptr; ///< [classes], or by node of the descent
+  uint32_t total = 0;
+  const semdns_kernel_trace *trace = nullptr;  ///< of the descent; null: all classes have scores
+  const semdns_kernel_answer *found = nullptr; ///< with the classes that it has found
 };
+
+/// Q16 share of a zone's classes.
+uint32_t shareOf(const semdns_artifact &a, const Ranking &ranking, uint32_t zone) {
+  if (ranking.trace) {
+    const uk_beam beam = uk_beam_of(a.tables.beam);
+    return uk_beam_confidence(&beam, ranking.trace, ranking.weights, zone);
+  }
+  const uk_acceptance acceptance = uk_acceptance_of(a.tables.clsf);
+  return uk_confidence(&acceptance, ranking.weights, ranking.total, zone);
+}
 
 bool related(const semdns_artifact &a, uint32_t x, uint32_t y) {
   return x <= y ? y < a.zones[x].subtree_end : x < a.zones[y].subtree_end;
@@ -114,6 +127,18 @@ bool related(const semdns_artifact &a, uint32_t x, uint32_t y) {
 uint32_t addCandidates(const semdns_artifact &a, const Ranking &ranking, uint32_t wanted,
                        semdns_zone_ref *zones, uint32_t count) {
   const uk_acceptance acceptance = uk_acceptance_of(a.tables.clsf);
+  if (ranking.found) { // best first already
+    for (uint32_t i = 0; i < ranking.found->top_count && count < wanted; ++i) {
+      const uint32_t zone = ranking.found->top_zone[i];
+      bool apart = ranking.found->top_class[i] >= acceptance.root_class;
+      for (uint32_t j = 0; j < count; ++j)
+        apart &= !zones[j].index || !related(a, zones[j].index, zone);
+      const uint32_t confidence = apart ? shareOf(a, ranking, zone) : 0;
+      if (confidence)
+        setZone(a, zone, confidence, zones[count++]);
+    }
+    return count;
+  }
   while (ranking.scores && count < wanted) {
     uint32_t best = SEMDNS_NONE;
     for (uint32_t k = acceptance.root_class; k < acceptance.class_count; ++k) {
@@ -128,7 +153,7 @@ uint32_t addCandidates(const semdns_artifact &a, const Ranking &ranking, uint32_
     if (best == SEMDNS_NONE)
       break;
     const uint32_t zone = acceptance.class_zone[best];
-    const uint32_t confidence = uk_confidence(&acceptance, ranking.weights, ranking.total, zone);
+    const uint32_t confidence = shareOf(a, ranking, zone);
     if (!confidence)
       break;
     setZone(a, zone, confidence, zones[count++]);
@@ -211,7 +236,8 @@ Request request(const semdns_artifact &a, const semdns_query &q) {
   r.stages = semdns::resolve::stagesOf(a, q);
   r.kernel.size = sizeof r.kernel;
   r.kernel.stages = r.stages & ~SEMDNS_STAGE_ENCODER;
-  r.kernel.top_k = 1;
+  // Candidates are looked for among all scores; a descent must bring them.
+  r.kernel.top_k = a.tables.beam && r.topK > 1 ? SEMDNS_KERNEL_TOP_MAX : 1;
   r.kernel.text = reinterpret_cast<const uint8_t *>(q.text);
   r.kernel.text_size = q.text_size;
   r.kernel.context = reinterpret_cast<const uint8_t *>(q.context);
@@ -255,12 +281,19 @@ bool encodeAndDecide(const semdns_scratch &scratch, const semdns_kernel_query &q
   return true;
 }
 
+/// Stage 2's, whether it decides or not.
+Ranking embeddingOf(const semdns_scratch &scratch, const semdns_kernel_answer &k) {
+  const semdns_kernel_scratch &memory = scratch.memory.kernel;
+  if (memory.trace)
+    return {nullptr, memory.weights, k.total_weight, memory.trace, &k};
+  return {memory.scores, memory.weights, k.total_weight, nullptr, nullptr};
+}
+
 Ranking rankingOf(const semdns_scratch &scratch, const semdns_kernel_answer &k) {
   if (k.stage == SEMDNS_KERNEL_STAGE_ENCODER)
-    return {scratch.memory.head.scores, scratch.memory.head.weights, k.total_weight};
-  if (k.stage == SEMDNS_KERNEL_STAGE_EMBEDDING)
-    return {scratch.memory.kernel.scores, scratch.memory.kernel.weights, k.total_weight};
-  return {nullptr, nullptr, 0};
+    return {scratch.memory.head.scores, scratch.memory.head.weights, k.total_weight, nullptr,
+            nullptr};
+  return k.stage == SEMDNS_KERNEL_STAGE_EMBEDDING ? embeddingOf(scratch, k) : Ranking();
 }
 
 /// The caller's clock leaves room for stage 3.
@@ -302,20 +335,15 @@ semdns_status resolveOne(semdns_scratch *scratch, const semdns_query &query,
 
 // ---- Measuring ----------------------------------------------------------------------------------
 
-uint32_t shareOf(const semdns_artifact &a, const uint32_t *weights, uint32_t total, uint32_t zone) {
-  const uk_acceptance acceptance = uk_acceptance_of(a.tables.clsf);
-  return uk_confidence(&acceptance, weights, total, zone);
-}
-
-/// The best zone and its ancestors, with the confidences that `weights` give.
-void chainOf(const semdns_artifact &a, const semdns_kernel_answer &k, const uint32_t *weights,
+/// The best zone and its ancestors, with their confidences.
+void chainOf(const semdns_artifact &a, const semdns_kernel_answer &k, const Ranking &ranking,
              semdns_stage_evidence &out) {
   out.odds = k.odds;
   out.margin = k.margin;
   out.best_class_zone = k.top_count ? k.top_zone[0] : 0;
   for (uint32_t zone = k.best_zone;; zone = a.zones[zone].parent) {
     out.zone[out.count] = zone;
-    out.confidence[out.count++] = shareOf(a, weights, k.total_weight, zone);
+    out.confidence[out.count++] = shareOf(a, ranking, zone);
     if (!zone)
       break;
   }
@@ -366,7 +394,7 @@ void measureOne(const semdns_scratch &scratch, const semdns_query &query, semdns
     return;
   run(SEMDNS_STAGE_EMBEDDING);
   if (r.stages & SEMDNS_STAGE_EMBEDDING) {
-    chainOf(a, k, memory.weights, out.embedding);
+    chainOf(a, k, embeddingOf(scratch, k), out.embedding);
     if (k.row_count) {
       out.flags &= ~SEMDNS_EVIDENCE_NONE;
       out.embedding.stage = SEMDNS_STAGE_EMBEDDING;
@@ -377,7 +405,7 @@ void measureOne(const semdns_scratch &scratch, const semdns_query &query, semdns
     return;
   out.flags |= SEMDNS_EVIDENCE_ENCODER | (k.flags & SEMDNS_KERNEL_TRUNCATED);
   out.encoder.stage = SEMDNS_STAGE_ENCODER;
-  chainOf(a, k, scratch.memory.head.weights, out.encoder);
+  chainOf(a, k, rankingOf(scratch, k), out.encoder);
   candidatesOf(a, k, rankingOf(scratch, k), r.topK, out);
 }
 
@@ -489,14 +517,14 @@ struct Explainer {
 
   /// The best guess and each zone climbed to, by the thresholds of a stage. `k` is the answer of
   /// that stage, whose class weights are still in the scratch.
-  void climb(uint32_t stage, const semdns_kernel_answer &k, const uint32_t *weights,
+  void climb(uint32_t stage, const semdns_kernel_answer &k, const Ranking &ranking,
              const uint32_t *thresholds, int32_t rootOdds, uint64_t ns) {
     const bool rejected = k.odds < rootOdds;
     for (uint32_t zone = k.best_zone;; zone = rejected ? 0 : a.zones[zone].parent) {
       const bool accepted = zone == k.zone;
       if (rejected && zone)
         say("; odds %+.2f below %+.2f: the root's own", k.odds / 256.0, rootOdds / 256.0);
-      step(stage, zone, shareOf(a, weights, k.total_weight, zone), thresholds[zone], accepted, ns);
+      step(stage, zone, shareOf(a, ranking, zone), thresholds[zone], accepted, ns);
       ns = 0;
       if (accepted || !zone)
         break;
@@ -505,12 +533,12 @@ struct Explainer {
 
   /// `k` is the answer of stage 2 alone; `guarded`: stage 3 stands behind it, `guard` says when.
   void embedding(const semdns_kernel_answer &k, bool guarded, Guard guard, uint64_t ns) {
-    const uint32_t *weights = scratch.memory.kernel.weights;
+    const Ranking ranking = embeddingOf(scratch, k);
     say("%u words, %u of %u features known, margin %.3f", k.word_count, k.row_count,
         k.feature_count, k.margin / 65536.0);
     if (k.odds != INT32_MAX)
       say(", odds %+.2f", k.odds / 256.0);
-    const uint32_t share = shareOf(a, weights, k.total_weight, k.best_zone);
+    const uint32_t share = shareOf(a, ranking, k.best_zone);
     const semdns_clsf_header &clsf = clsfOf(a);
     if (k.stage != SEMDNS_KERNEL_STAGE_EMBEDDING) {
       const uint32_t threshold = uk_acceptance_of(a.tables.clsf).threshold[k.best_zone];
@@ -539,7 +567,7 @@ struct Explainer {
       if (guard == Guard::Reject)
         step(SEMDNS_STAGE_EMBEDDING, 0, 65536, 0, true, 0);
     } else {
-      climb(SEMDNS_STAGE_EMBEDDING, k, weights, uk_acceptance_of(a.tables.clsf).threshold,
+      climb(SEMDNS_STAGE_EMBEDDING, k, ranking, uk_acceptance_of(a.tables.clsf).threshold,
             clsf.root_odds, ns);
     }
   }
@@ -550,7 +578,7 @@ struct Explainer {
     say("margin %.3f", k.margin / 65536.0);
     if (k.odds != INT32_MAX)
       say(", odds %+.2f", k.odds / 256.0);
-    climb(SEMDNS_STAGE_ENCODER, k, scratch.memory.head.weights,
+    climb(SEMDNS_STAGE_ENCODER, k, rankingOf(scratch, k),
           reinterpret_cast<const uint32_t *>(a.head + head.zone_threshold_offset), head.root_odds,
           ns);
   }
@@ -573,7 +601,7 @@ void answerWith(const semdns_artifact &artifact, uint32_t zone, uint32_t status,
   semdns_kernel_answer k;
   memset(&k, 0, sizeof k);
   k.zone = k.best_zone = zone;
-  fill(artifact, k, status, reason, {nullptr, nullptr, 0}, 1, answer);
+  fill(artifact, k, status, reason, {}, 1, answer);
 }
 
 uint32_t wordsOf(const semdns_artifact &artifact, const char *text, size_t size, uint64_t *words,
@@ -655,7 +683,7 @@ void fillAnswer(const semdns_scratch &scratch, const Course &c, semdns_answer &a
     semdns_kernel_answer none;
     memset(&none, 0, sizeof none);
     none.confidence = 65536;
-    fill(a, none, SEMDNS_TIMEOUT, SEMDNS_REASON_DEADLINE, {nullptr, nullptr, 0}, 1, answer);
+    fill(a, none, SEMDNS_TIMEOUT, SEMDNS_REASON_DEADLINE, {}, 1, answer);
     return;
   }
   const semdns_kernel_answer &k = c.answer;

@@ -49,8 +49,8 @@ public:
     kernels_.push_back({"portable", "", nullptr, exec::routePortable});
     auto zones = static_cast<uint32_t>(model_.tree.zones.size());
     for (size_t i = 0; i < kernels_.size(); ++i)
-      scratch_.push_back(std::make_unique<Scratch>(zones, tables_.features.dim,
-                                                   std::max(1u, tables_.classes.padded_count)));
+      scratch_.push_back(std::make_unique<Scratch>(zones, tables_.features.dim, tables_.scoreCount,
+                                                   tables_.weightCount));
   }
 
   const test::TestModel &model() const { return model_; }
@@ -60,6 +60,8 @@ public:
   void check(std::string_view text, uint32_t stages, uint32_t topK) {
     reference::Sections sections{tables_.keyw.view(), tables_.tokv.view(), tables_.cent.view(),
                                  tables_.clsf.view()};
+    if (tables_.abi.beam)
+      sections.beam = tables_.beam.view();
     semdns_kernel_answer expected = reference::route(sections, text, stages, topK);
     ++texts_;
     ++stageCount_[expected.stage & 3];
@@ -97,6 +99,22 @@ public:
         same("rows", first.rows, scratch.rows, answer.row_count * 4);
         same("pool", first.pool, scratch.pool, tables_.features.dim * 4);
         same("quant", first.quant, scratch.quant, tables_.features.dim);
+        if (tables_.abi.beam) {
+          const auto &h = *reinterpret_cast<const semdns_beam_header *>(tables_.abi.beam);
+          const semdns_kernel_trace &trace = *scratch.abi.trace;
+          ASSERT_EQ(trace.count, first.abi.trace->count);
+          same("trace", first.trace, scratch.trace, 8 + 8 * trace.count);
+          for (uint32_t s = 0; s < trace.count; ++s) {
+            const auto &nodes =
+                reinterpret_cast<const semdns_beam_node *>(tables_.abi.beam + h.nodes_offset);
+            EXPECT_EQ(std::memcmp(first.abi.weights + s * h.node_room,
+                                  scratch.abi.weights + s * h.node_room,
+                                  4 * nodes[trace.at[s].node].entry_count),
+                      0)
+                << kernels_[i].name << " differs in the weights of slot " << s;
+          }
+          continue;
+        }
         same("scores", first.scores, scratch.scores, tables_.classes.class_count * 4);
         same("weights", first.weights, scratch.weights, tables_.classes.class_count * 4);
       }
@@ -178,6 +196,22 @@ std::vector<Case> cases() {
                                o.embedding = false, o.wordNgramMax = 1, o.terms = 200;
                              })},
       {"Bigrams", with(12, [](O &o) { o.charMin = 2, o.charMax = 6, o.wordNgramMax = 1; })},
+      {"Beam", with(14,
+                    [](O &o) {
+                      o.domains = 12, o.leaves = 12, o.wordsPerClass = 4, o.innerClasses = true;
+                      o.beamWidth = 3;
+                    })},
+      {"BeamRootClass", with(15,
+                             [](O &o) {
+                               o.domains = 9, o.leaves = 5, o.wordsPerClass = 5, o.rootClass = true;
+                               o.beamWidth = 2, o.dim = 48, o.gain = 400;
+                             })},
+      {"BeamWide", with(16,
+                        [](O &o) { // groups of children, nodes of more than one block
+                          o.domains = 300, o.leaves = 1, o.wordsPerClass = 2, o.beamWidth = 8;
+                          o.beamAim = 12, o.dim = 128, o.gain = 300;
+                        })},
+      {"BeamOfOne", with(17, [](O &o) { o.domains = 1, o.leaves = 0, o.beamWidth = 1; })},
       {"SmallGain", with(13, [](O &o) { o.gain = 1; })},
   };
 }

@@ -5,6 +5,7 @@
 #include "semdns/kernel.h"
 #include "test/unit/runtime/make_artifact.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -35,10 +36,12 @@ private:
 /// what it reads without having written differs.
 class Scratch {
 public:
-  Scratch(uint32_t zones, uint32_t dim, uint32_t padded)
+  /// `weightCount` 0: as many as scores.
+  Scratch(uint32_t zones, uint32_t dim, uint32_t scoreCount, uint32_t weightCount = 0)
       : words(SEMDNS_MAX_WORDS * 8), features(SEMDNS_MAX_FEATURES * 8),
         rows(SEMDNS_MAX_FEATURES * 4), hits(SEMDNS_MAX_HITS * 4), votes(zones * 4), pool(dim * 4),
-        quant(dim), scores(padded * 4), weights(padded * 4) {
+        quant(dim), scores(scoreCount * 4), weights((weightCount ? weightCount : scoreCount) * 4),
+        trace(sizeof(semdns_kernel_trace)) {
     for (Aligned *area : {&words, &features, &rows, &hits})
       std::memset(area->data(), 0x5a, area->size());
     std::memset(votes.data(), 0, votes.size());
@@ -52,13 +55,14 @@ public:
     abi.quant = reinterpret_cast<int8_t *>(quant.data());
     abi.scores = reinterpret_cast<int32_t *>(scores.data());
     abi.weights = reinterpret_cast<uint32_t *>(weights.data());
+    abi.trace = reinterpret_cast<semdns_kernel_trace *>(trace.data());
   }
   /// Before each call: what stage 2 writes, if it runs at all.
   void poison() {
-    for (Aligned *area : {&pool, &quant, &scores, &weights})
+    for (Aligned *area : {&pool, &quant, &scores, &weights, &trace})
       std::memset(area->data(), 0x5a, area->size());
   }
-  Aligned words, features, rows, hits, votes, pool, quant, scores, weights;
+  Aligned words, features, rows, hits, votes, pool, quant, scores, weights, trace;
   semdns_kernel_scratch abi = {};
 };
 
@@ -67,7 +71,8 @@ struct Tables {
   explicit Tables(const test::TestModel &model) : Tables(model, test::packSections(model)) {}
   Tables(const test::TestModel &model, const test::SectionBytes &sections)
       : text(model.text), keyw(sections.keyw), tokv(sections.tokv), cent(sections.cent),
-        clsf(sections.clsf), features(*reinterpret_cast<const semdns_tokv_header *>(tokv.data())),
+        clsf(sections.clsf), beam(sections.beam),
+        features(*reinterpret_cast<const semdns_tokv_header *>(tokv.data())),
         classes(*reinterpret_cast<const semdns_cent_header *>(cent.data())) {
     abi.size = sizeof abi;
     abi.abi = SEMDNS_KERNEL_ABI;
@@ -76,8 +81,16 @@ struct Tables {
     abi.tokv = tokv.data();
     abi.cent = cent.data();
     abi.clsf = clsf.data();
+    abi.beam = sections.beam.empty() ? nullptr : beam.data();
+    scoreCount = weightCount = std::max(1u, classes.padded_count);
+    if (abi.beam) {
+      const auto &h = *reinterpret_cast<const semdns_beam_header *>(abi.beam);
+      scoreCount = h.node_room;
+      weightCount = h.node_room * h.levels * h.width;
+    }
   }
-  Aligned text, keyw, tokv, cent, clsf;
+  Aligned text, keyw, tokv, cent, clsf, beam;
+  uint32_t scoreCount, weightCount; ///< of the scratch
   semdns_tokv_header features;
   semdns_cent_header classes;
   semdns_kernel_tables abi = {};

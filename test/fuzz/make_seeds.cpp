@@ -27,6 +27,11 @@ int main(int argc, char **argv) {
   small.wordsPerClass = 2;
   small.wordNgramMax = 1;
   small.encoderWidth = 16;
+  test::ModelOptions descends = small;
+  descends.domains = 5;
+  descends.leaves = 2;
+  descends.encoderWidth = 0;
+  descends.beamWidth = 2;
   test::EncoderShape tiny;
   tiny.layers = tiny.heads = 1;
   tiny.inner = 16;
@@ -37,6 +42,7 @@ int main(int argc, char **argv) {
   const std::pair<const char *, std::string> seeds[] = {
       {"encm/tiny", encm ? *encm : why},
       {"artifact/encoder", test::packArtifact(test::makeEncoderModel(small))},
+      {"artifact/beam", test::packArtifact(test::makeModel(descends))},
       {"artifact/hierarchy", all.finish()},
       {"artifact/no_text", bare.finish()},
       {"artifact/patterns", test::samplePatterns()},

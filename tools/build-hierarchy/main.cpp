@@ -101,6 +101,10 @@ int main(int argc, char **argv) {
   app.add_option("--delta", options.delta,
                  "probability that the promise may fail with (default: the spec's, else 0.05)")
       ->check(CLI::Range(1e-6, 0.999999));
+  app.add_option("--beam", options.beam,
+                 "nodes of a level that stage 2 follows down a search tree, 0: none, it scores all "
+                 "classes (default: 4 beyond 1024 classes without an encoder)")
+      ->check(CLI::Range(0u, 8u));
   app.add_option("--cache", options.cache,
                  "folder for embeddings and fine-tuned encoders (default: "
                  "$XDG_CACHE_HOME/semdns or ~/.cache/semdns); \"none\" keeps nothing");

@@ -86,7 +86,9 @@ Fact totality(const File &file, Asked &asked) {
 Fact work(const File &file) {
   const Contents &c = *file.contents;
   const semdns_tokv_header &t = *c.features.header;
-  const uint64_t classes = c.centroids.header->padded_count;
+  const uint64_t classes =
+      c.hasBeam ? uint64_t{c.beam.header->node_room} * c.beam.header->width * c.beam.header->levels
+                : c.centroids.header->padded_count;
   // Code points that one may become, each of which may start all lengths of n-grams.
   uint64_t expansion = 1;
   for (uint64_t i = 0; i < uint64_t{c.text.header->block_count} * SEMDNS_TEXT_BLOCK_SIZE; ++i) {
@@ -242,7 +244,8 @@ semdns_kernel_answer decide(const File &file, std::string_view text) {
     return std::string_view(reinterpret_cast<const char *>(span.data), span.size);
   };
   const reference::Sections sections{section(SEMDNS_TAG_KEYW), section(SEMDNS_TAG_TOKV),
-                                     section(SEMDNS_TAG_CENT), section(SEMDNS_TAG_CLSF)};
+                                     section(SEMDNS_TAG_CENT), section(SEMDNS_TAG_CLSF),
+                                     c.hasBeam ? section(SEMDNS_TAG_BEAM) : std::string_view()};
   semdns_kernel_answer k = reference::route(sections, text, 3, 1);
   if (!c.hasEncoder || k.stage == SEMDNS_KERNEL_STAGE_KEYWORD || !k.word_count)
     return k;

@@ -191,6 +191,13 @@ void printStages(std::string &out, const Contents &c) {
   if (t.char_ngram_min)
     print(out, "character n-grams %u to %u, ", t.char_ngram_min, t.char_ngram_max);
   print(out, "%u classes, gain %u\n", c.zones.header->class_count, c.acceptance.header->gain);
+  if (c.hasBeam) {
+    const semdns_beam_header &b = *c.beam.header;
+    print(out,
+          "search tree: %u nodes on %u levels, %u entries, up to %u in a node; of a level the best "
+          "%u are followed, down to 2^-%u of the best one's mass\n",
+          b.node_count, b.levels, b.entry_count, b.node_room, b.width, b.spread);
+  }
   const semdns_clsf_header &a = *c.acceptance.header;
   if (a.root_class)
     print(out, "             the root answers %s\n", oddsText(a.root_odds).c_str());
@@ -464,6 +471,12 @@ std::string jsonReport(const File &file, const std::optional<Verified> &verified
                        {"layout", c.centroids.header->layout},
                        {"gain", c.acceptance.header->gain},
                        {"root_odds", oddsJson(c.acceptance.header->root_odds)}}}};
+    if (c.hasBeam) {
+      const semdns_beam_header &b = *c.beam.header;
+      out["stages"]["embedding"]["beam"] = {{"nodes", b.node_count},    {"levels", b.levels},
+                                            {"entries", b.entry_count}, {"node_room", b.node_room},
+                                            {"width", b.width},         {"spread", b.spread}};
+    }
     if (c.hasEncoder) {
       const semdns_clsf_header &a = *c.acceptance.header;
       const semdns_encm_header &e = *c.encoder.header;

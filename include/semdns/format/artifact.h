@@ -102,6 +102,7 @@ SEMDNS_FORMAT_ASSERT(sizeof(semdns_section) == 96);
 #define SEMDNS_TAG_KEYW SEMDNS_TAG('K', 'E', 'Y', 'W') /* stage 1: keyword automaton, format/keywords.h */
 #define SEMDNS_TAG_TOKV SEMDNS_TAG('T', 'O', 'K', 'V') /* stage 2: feature vectors, format/features.h */
 #define SEMDNS_TAG_CENT SEMDNS_TAG('C', 'E', 'N', 'T') /* stage 2: class vectors, format/classes.h */
+#define SEMDNS_TAG_BEAM SEMDNS_TAG('B', 'E', 'A', 'M') /* stage 2: search tree, format/beam.h */
 #define SEMDNS_TAG_WPCE SEMDNS_TAG('W', 'P', 'C', 'E') /* stage 3: tokeniser, format/wordpiece.h */
 #define SEMDNS_TAG_ENCM SEMDNS_TAG('E', 'N', 'C', 'M') /* stage 3: encoder, format/encoder.h */
 #define SEMDNS_TAG_CLSF SEMDNS_TAG('C', 'L', 'S', 'F') /* acceptance: thresholds, format/classes.h */

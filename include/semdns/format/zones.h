@@ -17,7 +17,8 @@
 
 #define SEMDNS_ZTRE_VERSION 2u
 #define SEMDNS_MAX_ZONES 131072u
-#define SEMDNS_MAX_CLASSES 16384u /* bounded by the 32-bit sum of 16-bit class weights */
+#define SEMDNS_MAX_CLASSES SEMDNS_MAX_ZONES
+#define SEMDNS_MAX_FLAT_CLASSES 16384u /* without BEAM: the 32-bit sum of 16-bit class weights */
 #define SEMDNS_MAX_DEPTH 16u      /* labels below the root */
 #define SEMDNS_MAX_ENGINES 4096u
 #define SEMDNS_NONE 0xffffffffu

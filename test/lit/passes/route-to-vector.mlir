@@ -15,7 +15,7 @@
 
 // The argument list is a contract with kernels/entry.cpp.
 // CHECK-LABEL: func.func @semdns_route_body(
-// CHECK-SAME: %arg0: !llvm.ptr, %arg1: i64, %arg2: i32, %arg3: i32, %arg4: !llvm.ptr, %arg5: !llvm.ptr, %arg6: memref<8xi32>, %arg7: memref<320xi32>, %arg8: memref<4800xi8>, %arg9: memref<100xi16>, %arg10: memref<1536xi8>, %arg11: memref<32xi32>, %arg12: memref<256xi32>, %arg13: memref<21xi32>, %arg14: i32, %arg15: !llvm.ptr, %arg16: memref<16384xi64>, %arg17: memref<16384xi32>, %arg18: memref<64xi32>, %arg19: memref<21xi32>, %arg20: memref<48xi32>, %arg21: memref<48xi8>, %arg22: memref<32xi32>, %arg23: memref<32xi32>, %arg24: memref<5xi32>, %arg25: memref<48xi32>)
+// CHECK-SAME: %arg0: !llvm.ptr, %arg1: i64, %arg2: i32, %arg3: i32, %arg4: !llvm.ptr, %arg5: !llvm.ptr, %arg6: memref<8xi32>, %arg7: memref<320xi32>, %arg8: memref<4800xi8>, %arg9: memref<100xi16>, %arg10: memref<1536xi8>, %arg11: memref<32xi32>, %arg12: memref<256xi32>, %arg13: memref<21xi32>, %arg14: i32, %arg15: !llvm.ptr, %arg16: memref<16384xi64>, %arg17: memref<16384xi32>, %arg18: memref<64xi32>, %arg19: memref<21xi32>, %arg20: memref<48xi32>, %arg21: memref<48xi8>, %arg22: memref<32xi32>, %arg23: memref<32xi32>, %arg24: memref<5xi32>, %arg25: memref<48xi32>, %arg26: !llvm.ptr, %arg27: !llvm.ptr, %arg28: !llvm.ptr)
 
 // The tokeniser's options are constants, so that inlining specialises it.
 // CHECK: call @uk_tokenise(%arg4, %arg0, %arg1, %c2_i32, %c3_i32, %c5_i32, %c0_i32, %arg15, %arg16, %arg24)

@@ -111,3 +111,23 @@ zone.hierarchy @never serial 7 zones 3 {
     }
   }
 }
+
+// -----
+
+// A search tree: the stage goes down in one operation, and no map of zones enters the program.
+// CHECK-LABEL: route.program @descends
+// CHECK:   route.quantize
+// CHECK-NEXT: %[[T:.*]] = route.acceptance
+// CHECK-NEXT: route.descend %{{.*}} on %{{.*}} by %[[T]] classes 2 entries 48 nodes 3 levels 2 room 16 width 4 spread 5 gain 5000
+// CHECK-NEXT: route.answer
+// CHECK-NOT: route.score
+zone.hierarchy @descends serial 7 zones 4 {
+  zone.features dim 64 rows 100 buckets 20 word_ngrams 2 char_ngrams 3 to 5 unknown_norm 900
+  zone.classifier 2 layout 1 gain 5000 beam 4 spread 5 entries 48 nodes 3 levels 2 room 16
+  zone.zone "" index 0 ttl 3600 {
+    zone.zone "a" index 1 ttl 60 {
+      zone.zone "b" index 2 class 0 ttl 60 {}
+      zone.zone "c" index 3 class 1 ttl 60 {}
+    }
+  }
+}

@@ -477,3 +477,19 @@ func.func @dot4(%a: vector<16xi32>, %b: vector<64xi8>) -> vector<16xi32> {
   %0 = route.dot4 %a, %b, %b {lhs_bias = 64 : i32} : vector<16xi32>, vector<64xi8>
   return %0 : vector<16xi32>
 }
+
+// -----
+
+route.program @p zones 3 terms 0 {
+  %w, %f = route.tokenize word_ngrams 1 char_ngrams 0 to 0
+  route.stage embedding {
+    %rows = route.lookup %f buckets 20 rows 100 unknown_norm 900
+    %pool = route.pool %rows : !route.pool<16>
+    %query = route.quantize %pool : !route.pool<16> -> !route.query<16>
+    %accept = route.acceptance
+    // expected-error @+1 {{width is 9, must be 1..8}}
+    %z = route.descend %query on %rows by %accept classes 20 entries 48 nodes 3 levels 2 room 16 width 9 spread 5 gain 5000 : !route.query<16>
+    route.answer %z : !route.zone
+  }
+  route.root
+}

@@ -44,6 +44,22 @@ route.program @demo zones 4 terms 2 {
   route.root
 }
 
+// CHECK-LABEL: route.program @descends
+route.program @descends zones 5000 terms 0 {
+  %words, %features = route.tokenize word_ngrams 1 char_ngrams 0 to 0
+  route.stage embedding {
+    %rows = route.lookup %features buckets 20 rows 100 unknown_norm 900
+    %pool = route.pool %rows : !route.pool<64>
+    %query = route.quantize %pool : !route.pool<64> -> !route.query<64>
+    %accept = route.acceptance
+    // CHECK: %[[ZONE:.*]] = route.descend %{{.*}} on %{{.*}} by %{{.*}} classes 4000 entries 4800 nodes 90 levels 3 room 80 width 4 spread 5 gain 5000 : !route.query<64>
+    %zone = route.descend %query on %rows by %accept classes 4000 entries 4800 nodes 90 levels 3 room 80 width 4 spread 5 gain 5000 : !route.query<64>
+    // CHECK-NEXT: route.answer %[[ZONE]] : !route.zone
+    route.answer %zone : !route.zone
+  }
+  route.root
+}
+
 // CHECK-LABEL: route.program @guess
 route.program @guess zones 2 terms 1 {
   %words, %features = route.tokenize word_ngrams 1 char_ngrams 0 to 0

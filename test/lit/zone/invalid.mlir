@@ -293,3 +293,12 @@ zone.hierarchy @h serial 1 zones 2 {
     zone.zone "a\\299" index 1 ttl 1 {}
   }
 }
+
+// -----
+
+zone.hierarchy @h serial 1 zones 1 {
+  zone.features dim 16 rows 1 buckets 1 word_ngrams 1 char_ngrams 0 to 0 unknown_norm 0
+  // expected-error @+1 {{layout is 4, must be 1 with a beam}}
+  zone.classifier 20 layout 4 gain 1 beam 4 spread 5 entries 48 nodes 3 levels 2 room 16
+  zone.zone "" index 0 ttl 1 {}
+}

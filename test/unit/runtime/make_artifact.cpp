@@ -3,6 +3,8 @@
 #include "semdns/format/gpu.h"
 
 #include "kernels/tokenise.h"
+#include "lib/pack/beam_build.h"
+#include "lib/pack/beam_plan.h"
 #include "lib/pack/classes_build.h"
 #include "lib/pack/features_build.h"
 #include "lib/pack/head_build.h"
@@ -148,6 +150,37 @@ void makeEmbedding(TestModel &out, std::mt19937_64 &random) {
   }
 }
 
+/// A search tree over the classes: an entry that leads to a node looks like a class below it.
+void makeBeam(TestModel &out, std::mt19937_64 &random) {
+  std::vector<uint32_t> parents, subtreeEnd;
+  for (const spec::Zone &zone : out.tree.zones) {
+    parents.push_back(zone.parent);
+    subtreeEnd.push_back(zone.subtreeEnd);
+  }
+  pack::BeamShape shape;
+  shape.width = out.options.beamWidth;
+  shape.spread = 1 + below(random, 8);
+  shape.aim = out.options.beamAim;
+  shape.most = 2 * out.options.beamAim;
+  pack::RoutingModel &model = out.model;
+  model.beam = pack::planBeam(parents, subtreeEnd, model.classZone, shape);
+  const uint32_t dim = out.options.dim;
+  std::vector<int8_t> entries(model.beam.entries() * dim);
+  for (size_t n = model.beam.nodes.size(); n-- > 0;)
+    for (uint32_t i = 0; i < model.beam.nodes[n].entry_count; ++i) {
+      const uint32_t e = model.beam.nodes[n].entry_begin + i, to = model.beam.target[e];
+      const int8_t *from =
+          to & SEMDNS_BEAM_NODE
+              ? &entries[size_t{model.beam.nodes[to & ~SEMDNS_BEAM_NODE].entry_begin} * dim]
+              : &model.embedding.classes[size_t{to} * dim];
+      for (uint32_t d = 0; d < dim; ++d)
+        entries[size_t{e} * dim + d] =
+            clampByte(from[d] + static_cast<int32_t>(below(random, 41)) - 20);
+      model.beam.bias[e] = static_cast<int32_t>(below(random, 600)) - 300;
+    }
+  model.embedding.classes = std::move(entries);
+}
+
 /// Stage 3's head, with guards that let each stage decide now and then.
 void makeHead(TestModel &out, std::mt19937_64 &random) {
   pack::EncoderHead &head = out.model.head;
@@ -257,8 +290,11 @@ TestModel makeModel(const ModelOptions &options, std::string textSection) {
   e.charNgramMax = options.charMax;
   if (options.embedding)
     makeEmbedding(out, random);
-  out.layout = options.layout ? options.layout
-                              : pack::chooseLayout(static_cast<uint32_t>(model.classZone.size()));
+  if (options.beamWidth && options.embedding)
+    makeBeam(out, random);
+  out.layout = out.model.beam.present() ? 1
+               : options.layout ? options.layout
+                                : pack::chooseLayout(static_cast<uint32_t>(model.classZone.size()));
 
   pack::KeywordModel &k = model.keywords;
   std::set<std::vector<uint64_t>> taken;
@@ -292,6 +328,8 @@ SectionBytes packSections(const TestModel &m) {
                   error);
   out.tokv = need(pack::buildFeaturesSection(m.model.embedding, error), error);
   out.cent = need(pack::buildCentroidsSection(m.model.embedding, m.layout, error), error);
+  if (m.model.beam.present())
+    out.beam = need(pack::buildBeamSection(m.model, m.tree, error), error);
   out.clsf = need(pack::buildAcceptanceSection(m.model, m.tree, error), error);
   if (m.model.head.present())
     out.head = need(pack::buildHeadSection(m.model, m.tree, error), error);
@@ -315,6 +353,8 @@ std::string packArtifact(const TestModel &m, const std::vector<KernelSection> &k
   add(SEMDNS_TAG_KEYW, SEMDNS_KEYW_VERSION, s.keyw);
   add(SEMDNS_TAG_TOKV, SEMDNS_TOKV_VERSION, s.tokv);
   add(SEMDNS_TAG_CENT, SEMDNS_CENT_VERSION, s.cent);
+  if (!s.beam.empty())
+    add(SEMDNS_TAG_BEAM, SEMDNS_BEAM_VERSION, s.beam);
   if (!m.wpce.empty())
     add(SEMDNS_TAG_WPCE, SEMDNS_WPCE_VERSION, m.wpce);
   if (!m.encm.empty())

@@ -29,6 +29,8 @@ struct ModelOptions {
   uint32_t gain = 1500;
   uint32_t layout = 0;       ///< of CENT: 1, 2, 4, or 0 = what lib/pack chooses
   uint32_t encoderWidth = 0; ///< of stage 3's head; 0: none
+  uint32_t beamWidth = 0;    ///< 0: stage 2 scores all classes
+  uint32_t beamAim = 4;      ///< entries of a node
 };
 
 struct TestModel {
@@ -60,6 +62,7 @@ std::string packArtifact(const TestModel &model, const std::vector<KernelSection
 /// The sections' bytes as the file has them, for tests below the container.
 struct SectionBytes {
   std::string ztre, keyw, tokv, cent, clsf;
+  std::string beam; ///< empty without one
   std::string head; ///< empty without a head
 };
 SectionBytes packSections(const TestModel &model);

@@ -40,11 +40,21 @@ struct Bench {
         words(SEMDNS_MAX_WORDS), features(SEMDNS_MAX_FEATURES), rows(SEMDNS_MAX_FEATURES),
         hits(SEMDNS_MAX_HITS), weights(1 << 15), votes(model.tree.zones.size()),
         pool(SEMDNS_MAX_DIM), scores(1 << 15), quant(SEMDNS_MAX_DIM) {
-    tables = {sizeof tables, SEMDNS_KERNEL_ABI, text.data(), keyw.data(),
-              tokv.data(),   cent.data(),       clsf.data(), {}};
-    scratch = {
-        sizeof scratch, 0,           words.data(), features.data(), rows.data(),    hits.data(),
-        votes.data(),   pool.data(), quant.data(), scores.data(),   weights.data(), {}};
+    tables = {sizeof tables, SEMDNS_KERNEL_ABI, text.data(), keyw.data(), tokv.data(),
+              cent.data(),   clsf.data(),       nullptr,     {}};
+    scratch = {sizeof scratch,
+               0,
+               words.data(),
+               features.data(),
+               rows.data(),
+               hits.data(),
+               votes.data(),
+               pool.data(),
+               quant.data(),
+               scores.data(),
+               weights.data(),
+               nullptr,
+               {}};
   }
 
   void compare(std::string_view query, uint32_t stages, uint32_t topK) {
