@@ -49,7 +49,8 @@ typedef struct semdns_dispatcher_options {
   uint32_t log_entries;   /* of the decision log, about 1.2 kB each; 0 = 256, at most 2^20 */
   uint32_t log_text;      /* bytes of a query's text that the log keeps, at most 64511; 0 = none, the
                              default: what users write is theirs. Costs as much a ticket */
-  uint32_t reserved;
+  uint32_t max_history;   /* zones with a history of their own at each endpoint; 0 = 64, at most 65536.
+                             24 bytes times max_endpoints each */
   uint64_t seed;          /* of every random choice; equal calls with equal seeds choose equally. Of
                              the cache's keys, too: secret where askers are not trusted */
   uint64_t cache_bytes;   /* memory of the cache; 0: none. Less than one entry takes (some 2 KiB with
@@ -328,6 +329,7 @@ typedef struct semdns_stats {
   uint64_t configurations, bad_configurations;
   uint64_t policy_blocked, policy_dropped, policy_pinned, policy_passed; /* queries by what the rule
                                                                             that they met says */
+  uint64_t explored; /* attempts where the score would not have gone */
   uint64_t log_written, log_lost; /* decisions; the lost ones met a full log */
   /* The cache. */
   uint64_t cache_hits;        /* by the text */

@@ -383,6 +383,8 @@ private:
         options_.max_policy_words = small;
       else if (p.key == "cache")
         options_.cache_bytes = n;
+      else if (p.key == "history")
+        options_.max_history = small;
       else if (p.key == "log")
         options_.log_entries = small;
       else if (p.key == "log-text")
@@ -391,7 +393,7 @@ private:
         options_.seed = n;
       else
         unknownKey(p, {"tickets", "endpoints", "blocks", "scopes", "lanes", "policy-words", "log",
-                       "log-text", "cache", "seed"});
+                       "log-text", "history", "cache", "seed"});
     }
   }
 
@@ -1001,6 +1003,7 @@ private:
                {"policy_dropped", number(s.policy_dropped)},
                {"policy_pinned", number(s.policy_pinned)},
                {"policy_passed", number(s.policy_passed)},
+               {"explored", number(s.explored)},
                {"log_written", number(s.log_written)},
                {"log_lost", number(s.log_lost)}};
     for (uint32_t i = 0; i <= SEMDNS_TIMEOUT; ++i)

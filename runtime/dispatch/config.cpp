@@ -173,6 +173,8 @@ struct Parser {
         {"latency-factor", nullptr, &s.latencyFactor, 0, 1000},
         {"retry-budget", nullptr, &s.retryBudget, 0, 100},
         {"retry-minimum", nullptr, &s.retryMinimum, 0, 1000},
+        {"explore", nullptr, &s.explore, 0, 200},
+        {"learning", nullptr, &s.learning, 0, 1},
         {"log-sample", nullptr, &s.logSample, 0, 1000},
         {"log-climbs", nullptr, &s.logClimbs, 0, 1000},
         {"tries", nullptr, &s.tries, 1, SEMDNS_TRIES_MAX - 1},

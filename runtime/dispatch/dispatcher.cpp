@@ -32,6 +32,8 @@ struct Attempt {
   Flight flight;
   bool probe, hedge, retry;
   uint32_t expected, produced; ///< tokens of output; produced 0: not reported
+  uint32_t row;                ///< of the zone's history
+  uint64_t zone;
 };
 
 /// What policy says to one query, as far as it has been asked.
@@ -89,8 +91,9 @@ struct Ticket {
 
 struct alignas(64) Lane {
   pthread_mutex_t lock;
-  uint32_t free;   ///< first free ticket of the lane, kNobody if none
-  uint32_t cursor; ///< of maintain
+  uint32_t free;          ///< first free ticket of the lane, kNobody if none
+  uint32_t cursor;        ///< of maintain
+  uint32_t exploreCredit; ///< per mille of an attempt
   uint64_t sequence;
   semdns_stats stats;
 };
@@ -112,6 +115,7 @@ struct semdns_dispatcher {
   Pool pool;
   PrefixTable prefixes;
   Buckets buckets;
+  History history;
   Config config, draft; ///< draft: under `configuring`
   Policy policy, policyDraft;
   uint32_t policyRules; ///< atomic: of `policy`
@@ -129,12 +133,12 @@ using semdns::resolve::ZoneView;
 // ---- Memory -------------------------------------------------------------------------------------
 
 struct Shape {
-  uint32_t tickets, endpoints, blocks, scopes, lanes, policyWords, logEntries, logText;
+  uint32_t tickets, endpoints, blocks, scopes, lanes, policyWords, logEntries, logText, history;
   uint64_t seed, cache; ///< cache: bytes asked for
 };
 
 bool shapeOf(const semdns_dispatcher_options *options, Shape &out) {
-  out = {1024, 64, 16384, 1024, 8, 1024, 256, 0, 0, 0};
+  out = {1024, 64, 16384, 1024, 8, 1024, 256, 0, 64, 0, 0};
   if (!options)
     return true;
   if (options->size < sizeof *options)
@@ -151,6 +155,7 @@ bool shapeOf(const semdns_dispatcher_options *options, Shape &out) {
                     take(options->max_scopes, 1u << 20, out.scopes) &&
                     take(options->lanes, kMaxLanes, out.lanes) &&
                     take(options->max_policy_words, 1u << 20, out.policyWords) &&
+                    take(options->max_history, 1u << 16, out.history) &&
                     take(options->log_entries, 1u << 20, out.logEntries) &&
                     take(options->log_text, 65535 - kLogStrings, out.logText);
   if (out.lanes > out.tickets)
@@ -159,8 +164,8 @@ bool shapeOf(const semdns_dispatcher_options *options, Shape &out) {
 }
 
 struct Layout {
-  size_t lanes, tickets, endpoints, engines, blocks, buckets, lines, policies, log, logTexts, cache,
-      end;
+  size_t lanes, tickets, endpoints, engines, blocks, buckets, lines, policies, log, logTexts,
+      history, cache, end;
 };
 
 Layout layoutOf(const Shape &s) {
@@ -175,7 +180,8 @@ Layout layoutOf(const Shape &s) {
   l.policies = l.lines + align64(s.endpoints * sizeof(EndpointLine));
   l.log = l.policies + 2 * policyMemory(s.policyWords);
   l.logTexts = l.log + align64(logMemory(s.logEntries, s.logText));
-  l.cache = l.logTexts + align64(size_t(s.tickets) * s.logText);
+  l.history = l.logTexts + align64(size_t(s.tickets) * s.logText);
+  l.cache = l.history + historyMemory(s.history, s.endpoints);
   l.end = l.cache + semdns::cache::classifierSize() + semdns::cache::storeSize(s.cache);
   return l;
 }
@@ -291,14 +297,18 @@ void endAttempt(semdns_dispatcher &d, Attempt &a, Verdict verdict, uint64_t late
   }
   if (verdict == Verdict::Success && a.produced)
     learnOutput(engine, a.produced);
-  if (verdict == Verdict::Success)
-    onSuccess(d.pool, a.slot, d.config.settings, a.probe,
-              latency           ? latency
-              : now > a.started ? now - a.started
-                                : 1,
-              foreseen(e, a.work, a.expected, a.produced), now);
-  else if (verdict == Verdict::Failure)
-    onFailure(d.pool, a.slot, d.config.settings, a.probe, now);
+  const Settings &settings = d.config.settings;
+  if (verdict == Verdict::Success) {
+    const uint64_t took = latency ? latency : now > a.started ? now - a.started : 1;
+    const uint64_t expected = foreseen(e, a.work, a.expected, a.produced);
+    onSuccess(d.pool, a.slot, settings, a.probe, took, expected, now);
+    if (settings.learning)
+      learn(d.history, a.row, a.zone, a.slot, a.generation, paceOf(took, expected), now);
+  } else if (verdict == Verdict::Failure) {
+    onFailure(d.pool, a.slot, settings, a.probe, now);
+    if (settings.learning)
+      learn(d.history, a.row, a.zone, a.slot, a.generation, 0, now);
+  }
   giveBack(d.pool, a.slot, a.work, a.probe, now);
 }
 
@@ -545,6 +555,18 @@ uint32_t nextCheapest(const ZoneView &view, uint32_t last) {
   return best;
 }
 
+/// A fixed share of a lane's first attempts, at moments that the seed draws.
+bool mayExplore(const semdns_dispatcher &d, Lane &lane, uint64_t random) {
+  constexpr uint32_t kSaved = 4000;
+  const Settings &settings = d.config.settings;
+  if (!settings.learning || !settings.explore)
+    return false;
+  lane.exploreCredit += settings.explore;
+  if (lane.exploreCredit > kSaved)
+    lane.exploreCredit = kSaved;
+  return lane.exploreCredit >= 1000 && mix(random) % 4 == 0;
+}
+
 /// Reserves an endpoint of the level's engines and appends the attempt.
 bool pickAt(semdns_dispatcher &d, Lane &lane, Ticket &t, uint32_t level, bool retry, bool hedge,
             uint64_t now, Search &search) {
@@ -554,6 +576,10 @@ bool pickAt(semdns_dispatcher &d, Lane &lane, Ticket &t, uint32_t level, bool re
   uint32_t tried[SEMDNS_TRIES_MAX];
   countBlocks(d, t, held);
   Request request = requestOf(d, lane, t, now, held, tried);
+  const uint64_t zone = hashBytes(view.name, strlen(view.name));
+  const uint32_t row = rowOf(d.history, zone, settings.learning, now);
+  request.history = cellsOf(d.history, row);
+  request.explores = !retry && !hedge && mayExplore(d, lane, request.random);
   const Rules rules = rulesAt(d, t, level);
   const uint32_t first = rules.cheapest ? 0 : firstEngine(view, request.random);
   uint32_t last = kNobody;
@@ -602,7 +628,9 @@ bool pickAt(semdns_dispatcher &d, Lane &lane, Ticket &t, uint32_t level, bool re
            hedge,
            retry,
            request.outputTokens,
-           0};
+           0,
+           row,
+           zone};
       if (t.deadline && a.expires > t.deadline)
         a.expires = t.deadline;
       const uint32_t state = stateAt(e, now);
@@ -616,6 +644,10 @@ bool pickAt(semdns_dispatcher &d, Lane &lane, Ticket &t, uint32_t level, bool re
       if (t.blockCount)
         markHeld(d.prefixes, t.blocks, t.blockCount, choice.slot, e.generation, e.blocks);
       ++lane.stats.attempts;
+      if (choice.explored) {
+        ++lane.stats.explored;
+        lane.exploreCredit -= 1000;
+      }
       lane.stats.retries += retry;
       lane.stats.hedges += hedge;
       t.level = static_cast<uint8_t>(level);
@@ -1233,6 +1265,7 @@ semdns_status semdns_dispatcher_init(semdns_resolver *resolver,
   initPolicy(d->policy, bytes + layout.policies, shape.policyWords);
   initPolicy(d->policyDraft, bytes + layout.policies + policyMemory(shape.policyWords),
              shape.policyWords);
+  initHistory(d->history, bytes + layout.history, shape.history, shape.endpoints);
   initLog(d->log, bytes + layout.log, shape.logEntries, shape.logText);
   d->logTexts = reinterpret_cast<char *>(bytes + layout.logTexts);
   pthread_mutex_init(&d->draining, nullptr);
@@ -1712,6 +1745,8 @@ semdns_status semdns_query_explain(semdns_dispatcher *d, uint64_t ticket, uint64
   countBlocks(*d, t, held);
   const uint64_t sequence = found.lane->sequence; // looking draws no lots
   Request request = requestOf(*d, *found.lane, t, now, held, tried);
+  request.history =
+      cellsOf(d->history, rowOf(d->history, hashBytes(view.name, strlen(view.name)), false, now));
   found.lane->sequence = sequence;
   request.probesAllowed = !t.attemptCount;
   for (uint32_t i = 0; i < view.engineCount; ++i) {
@@ -1826,6 +1861,7 @@ semdns_status semdns_stats_list(const semdns_stats *stats, semdns_metric_fn fn, 
   say("semdns_attempts_total", true, stats->attempts);
   say("semdns_retries_total", true, stats->retries);
   say("semdns_hedges_total", true, stats->hedges);
+  say("semdns_explored_total", true, stats->explored);
   say("semdns_probes_total", true, stats->probes);
   say("semdns_ejections_total", true, stats->ejections);
   say("semdns_readmissions_total", true, stats->readmissions);

@@ -69,15 +69,6 @@ bool tooSlow(const Pool &pool, const Endpoint &e, const Settings &settings, uint
          latency - latency / pace * others > kSecond / 20;
 }
 
-uint32_t paceOf(uint64_t took, uint64_t foreseen) {
-  while (took >> 47) {
-    took >>= 1;
-    foreseen >>= 1;
-  }
-  const uint64_t pace = took * kOne / (foreseen ? foreseen : 1);
-  return pace >= UINT32_MAX ? UINT32_MAX : pace ? static_cast<uint32_t>(pace) : 1;
-}
-
 uint64_t averaged(uint64_t mean, uint64_t value) {
   return value >= mean ? mean + (value - mean) / 8 : mean - (mean - value) / 8;
 }
@@ -313,6 +304,15 @@ void onLoad(Pool &pool, uint32_t slot, uint64_t requests, uint32_t kvUse, uint64
   store(engine.othersSum, sum);
   store(engine.othersMean, static_cast<uint32_t>(count ? sum / count : 0));
   store(engine.reportedAt, now);
+}
+
+uint32_t paceOf(uint64_t took, uint64_t foreseen) {
+  while (took >> 47) {
+    took >>= 1;
+    foreseen >>= 1;
+  }
+  const uint64_t pace = took * kOne / (foreseen ? foreseen : 1);
+  return pace >= UINT32_MAX ? UINT32_MAX : pace ? static_cast<uint32_t>(pace) : 1;
 }
 
 void onSuccess(Pool &pool, uint32_t slot, const Settings &settings, bool wasProbe, uint64_t latency,

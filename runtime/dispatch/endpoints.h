@@ -40,6 +40,8 @@ struct Settings {
   uint32_t retryBudget = 20;  ///< percent of the engine's attempts in flight
   uint32_t retryMinimum = 10; ///< retries at once that are always allowed
   uint32_t tries = 3;
+  uint32_t explore = 10;  ///< per mille of first attempts that may go where the score would not
+  uint32_t learning = 1;  ///< 0: a zone's history stays as it is, and nothing is explored
   uint32_t logSample = 0; ///< per mille of the queries that the log gets
   uint32_t logClimbs = 0; ///< the same of those that the cascade answers by an ancestor or the root
   // Of the cache.
@@ -196,6 +198,9 @@ inline uint32_t expectedOutput(const Engine &engine) {
 /// smoothed over some seconds (reports are snapshots of what goes up and down, and late), and their
 /// mean and sum over the engine. A lane is held, so that slots stay what they are.
 void onLoad(Pool &pool, uint32_t slot, uint64_t requests, uint32_t kvUse, uint64_t now);
+
+/// How long it took over what was foreseen, Q16; at least 1.
+uint32_t paceOf(uint64_t took, uint64_t foreseen);
 
 void onSuccess(Pool &pool, uint32_t slot, const Settings &settings, bool wasProbe, uint64_t latency,
                uint64_t foreseen, uint64_t now);

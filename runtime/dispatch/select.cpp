@@ -6,8 +6,6 @@ namespace semdns::dispatch {
 namespace {
 
 constexpr uint32_t kWorst = 4 * kOne;
-constexpr uint64_t kHistoryHalf =
-    30 * kSecond;                   ///< what is learnt loses half of its weight in this time
 constexpr uint32_t kOutputWork = 5; ///< an output token is as much work as 5 of the prompt
 constexpr uint32_t kFarAway = 100;  ///< ms that count as 1
 constexpr uint32_t kMostWait =
@@ -85,11 +83,13 @@ struct Slowness {
 };
 
 /// Slowness and failures, faded by the time since we last heard of it.
-uint32_t history(const Endpoint &e, const Slowness &slowness, uint64_t now) {
+uint32_t history(const Endpoint &e, const HistoryCell *cell, const Slowness &slowness,
+                 uint64_t now) {
   const uint64_t seen = load(e.seenAt);
   if (!seen)
     return 0;
-  uint64_t sum = slowness.of(load(e.pace)) + uint64_t(kOne - load(e.success)) * 4;
+  const Learnt learnt = cell ? learntOf(e, *cell, now) : Learnt{load(e.pace), load(e.success)};
+  uint64_t sum = slowness.of(learnt.pace) + uint64_t(kOne - learnt.success) * 4;
   if (now > seen && now - seen >= kHistoryHalf) {
     const uint64_t halvings = (now - seen) / kHistoryHalf;
     sum = halvings < 32 ? sum >> halvings : 0;
@@ -183,7 +183,7 @@ struct Scorer {
       return request.region < kMaxRegions ? ratio(distances[request.region][e.region], kFarAway)
                                           : 0;
     default:
-      return history(e, slowness, request.now);
+      return history(e, request.history ? request.history + slot : nullptr, slowness, request.now);
     }
   }
 
@@ -213,6 +213,14 @@ struct Scorer {
     return out;
   }
 };
+
+/// When the zone last heard of the endpoint, or if it has no history anybody.
+uint64_t lastSeen(const Endpoint &e, const HistoryCell *row, uint32_t slot) {
+  if (!row)
+    return load(e.seenAt);
+  const HistoryCell &cell = row[slot];
+  return load(cell.samples) && load(cell.generation) == e.generation ? load(cell.seen) : 0;
+}
 
 } // namespace
 
@@ -306,6 +314,21 @@ Choice choose(Pool &pool, uint32_t engine, const Settings &settings, const Rules
     wanted[0] = static_cast<uint32_t>(request.random % standing);
     wanted[1] = static_cast<uint32_t>((request.random >> 32) % (standing > 1 ? standing - 1 : 1));
     wanted[1] += standing > 1 && wanted[1] >= wanted[0];
+  }
+  if (request.explores && rules.method == Method::Score) {
+    // Of those that the zone has not tried for a while, the one that it knows least of.
+    uint64_t oldest = UINT64_MAX;
+    for (uint32_t place = 0; place < standing; ++place) {
+      const uint64_t seen = lastSeen(pool.endpoints[stands[place]], request.history, stands[place]);
+      if (seen < oldest && request.now - seen >= kHistoryHalf) {
+        oldest = seen;
+        out.slot = stands[place];
+      }
+    }
+    if (out.slot != kNobody) {
+      out.explored = true;
+      return out;
+    }
   }
   const Scorer scorer(pool, engine, settings, rules, distances, request, field);
   uint64_t best = 0, bestTie = 0;

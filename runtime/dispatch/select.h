@@ -2,7 +2,7 @@
 /// score") or one of the plain alternatives.
 #pragma once
 
-#include "runtime/dispatch/endpoints.h"
+#include "runtime/dispatch/history.h"
 
 namespace semdns::dispatch {
 
@@ -21,10 +21,12 @@ struct Request {
   uint32_t region;         ///< number, kMaxRegions: not stated
   uint32_t allowedRegions; ///< bit per number
   uint32_t blockCount;
-  const uint16_t *held;  ///< [slots] leading blocks that each endpoint holds; null: no blocks
-  const uint32_t *tried; ///< [triedCount] slots
+  const HistoryCell *history; ///< [slots] the zone's; null: none
+  const uint16_t *held;       ///< [slots] leading blocks that each endpoint holds; null: no blocks
+  const uint32_t *tried;      ///< [triedCount] slots
   uint32_t triedCount;
   bool probesAllowed;
+  bool explores;    ///< may go where the score would not
   bool heldAllowed; ///< panic: health is ignored
 };
 
@@ -57,7 +59,7 @@ Terms termsOf(const Pool &pool, uint32_t slot, const Settings &settings, const R
 
 struct Choice {
   uint32_t slot = kNobody;
-  bool probe = false;
+  bool probe = false, explored = false;
   uint32_t exclusions = 0; ///< bit per semdns_exclusion that was met
   uint64_t earliest = 0;   ///< when the first held endpoint may be probed; 0: none is held
 };

@@ -359,6 +359,40 @@ TEST(Dispatcher, RefusesWhatCannotBe) {
   EXPECT_EQ(semdns_report(f.dispatcher, 0, SEMDNS_REPORT_OK, nullptr, 0), SEMDNS_ERROR_ARGUMENT);
 }
 
+TEST(History, RowsAreBoundedAndForgotten) {
+  constexpr uint32_t kRows = 4, kSlots = 3;
+  const std::unique_ptr<void, Free> memory(std::aligned_alloc(64, historyMemory(kRows, kSlots)));
+  std::memset(memory.get(), 0, historyMemory(kRows, kSlots));
+  History h;
+  initHistory(h, memory.get(), kRows, kSlots);
+  uint64_t now = kSecond;
+  for (uint64_t zone = 1; zone <= kRows; ++zone)
+    EXPECT_NE(rowOf(h, zone, true, now), kNobody);
+  EXPECT_EQ(rowOf(h, 99, true, now), kNobody); // full
+  EXPECT_EQ(rowOf(h, 99, false, now), kNobody);
+  const uint32_t row = rowOf(h, 1, false, now);
+  Endpoint e = {};
+  e.generation = 7;
+  e.success = kOne;
+  e.pace = kOne;
+  for (int i = 0; i < 8; ++i)
+    learn(h, row, 1, 2, 7, 4 * kOne, now);
+  const HistoryCell &cell = cellsOf(h, row)[2];
+  EXPECT_EQ(learntOf(e, cell, now).pace, kOne + 3 * kOne / 2); // half way after 8
+  EXPECT_LT(learntOf(e, cell, now + kHistoryHalf).pace, kOne + 3 * kOne / 2);
+  EXPECT_EQ(learntOf(e, cell, now + 20 * kHistoryHalf).pace, kOne);
+  e.generation = 9; // another endpoint in its slot
+  EXPECT_EQ(learntOf(e, cell, now).pace, kOne);
+  learn(h, row, 5, 2, 7, 0, now); // the row is not zone 5's
+  e.generation = 7;
+  EXPECT_EQ(learntOf(e, cell, now).success, kOne);
+  now += 301 * kSecond;
+  const uint32_t fresh = rowOf(h, 99, true, now);
+  ASSERT_NE(fresh, kNobody);
+  for (uint32_t slot = 0; slot < kSlots; ++slot)
+    EXPECT_EQ(cellsOf(h, fresh)[slot].samples, 0u);
+}
+
 /// Every record arrives once, whole, or is counted as lost, however writers and reader run.
 TEST(Log, ManyWritersOneReader) {
   constexpr uint32_t kThreads = 4, kEach = 20000;
