@@ -225,10 +225,9 @@ Index makeIndex(const std::vector<Phrase> &phrases, const std::vector<uint16_t> 
   for (const uint32_t i : order) {
     const uint16_t c = classOf.empty() ? uint16_t(0) : classOf[i];
     const uint64_t whole = classOf.empty() ? total : classTotal[c];
-    sorted.push_back(
-        {reinterpret_cast<const uint8_t *>(phrases[i].text.data()),
-         uint32_t(phrases[i].text.size()),
-         {i, uint16_t(std::min<uint32_t>(costOf(phrases[i].count, whole), 65535)), c}});
+    sorted.push_back({reinterpret_cast<const uint8_t *>(phrases[i].text.data()),
+                      uint32_t(phrases[i].text.size()), i,
+                      uint16_t(std::min<uint32_t>(costOf(phrases[i].count, whole), 65535)), c});
   }
   if (!buildTrie(sorted.data(), uint32_t(sorted.size()), *index))
     return nullptr;
@@ -297,16 +296,16 @@ uint32_t costWithout(const TurboIndex &index, const std::string &text) {
   std::fill(best, best + size + 1, UINT32_MAX);
   best[0] = 0;
   for (uint32_t i = 0; i < size; ++i) {
-    uint32_t unit = index.units[0];
+    uint32_t link = index.units[0].link;
     for (uint32_t depth = 0; i + depth < size;) {
-      const uint32_t label = uint8_t(text[i + depth]), node = (unit >> 10) ^ label;
-      unit = index.units[node];
-      if ((unit & 0x1ff) != (label | 0x100))
+      const uint32_t label = uint8_t(text[i + depth]), node = (link >> kTrieBase) ^ label;
+      link = index.units[node].link;
+      if ((link & (kTrieUsed | 255)) != (label | kTrieUsed))
         break;
       ++depth;
-      if (unit & 0x200 && depth < size)
-        best[i + depth] = std::min(best[i + depth], best[i] + index.leaves[node].cost);
-      if (!(unit >> 10))
+      if (link & kTrieEnd && depth < size)
+        best[i + depth] = std::min(best[i + depth], best[i] + index.units[node].cost);
+      if (!(link >> kTrieBase))
         break;
     }
   }

@@ -120,14 +120,70 @@ struct Encoder {
   }
 };
 
-constexpr uint32_t kTrieUsed = 1u << 8, kTrieEnd = 1u << 9, kTrieBase = 10;
-/// A base is a multiple of nothing, its children lie at base ^ label: within one block of 256.
+/// Children lie at base ^ label: within one block of 256.
 constexpr uint32_t kMaxUnits = 1u << 22;
 
-constexpr uint32_t kHashBits = 14, kChain = 6;
+constexpr uint32_t kHashBits = 14, kChain = 4;
 constexpr uint32_t kNice = 64; ///< a copy this long ends the search
 
+constexpr uint32_t kSettled = 10; ///< bytes before a long copy's end from which others are sought
+constexpr uint32_t kShort = 32;   ///< lengths whose cost is looked up
+
+/// Equal bytes at a and b, of which kMinCopy are known to be; at most `limit`.
+uint32_t commonLength(const uint8_t *a, const uint8_t *b, uint32_t limit) {
+  uint32_t length = kMinCopy;
+  for (; length + 8 <= limit; length += 8)
+    if (const uint64_t different = load<uint64_t>(a + length) ^ load<uint64_t>(b + length))
+      return length + (static_cast<uint32_t>(__builtin_ctzll(different)) >> 3);
+  while (length < limit && a[length] == b[length])
+    ++length;
+  return length;
+}
+
 uint32_t hash4(uint32_t bytes, uint32_t bits) { return bytes * 0x9e3779b1u >> (32 - bits); }
+
+/// The phrases that begin at each of a few positions. Their ways through the trie are independent,
+/// so they are walked in step: one waits for memory while the others go on.
+constexpr uint32_t kLanes = 4;
+struct Matches {
+  struct Lane {
+    uint32_t count;
+    uint32_t nodes[SEMDNS_PHRS_MAX_PHRASE];
+    uint8_t lengths[SEMDNS_PHRS_MAX_PHRASE];
+  };
+  Lane lanes[kLanes];
+
+  void find(const TurboUnit *units, const uint8_t *in, size_t rest) {
+    const size_t longest = SEMDNS_PHRS_MAX_PHRASE;
+    uint32_t links[kLanes], open = 0;
+    size_t limits[kLanes];
+    for (uint32_t l = 0; l < kLanes; ++l) {
+      lanes[l].count = 0;
+      links[l] = units[0].link;
+      limits[l] = rest <= l ? 0 : rest - l < longest ? rest - l : longest;
+      open |= (limits[l] ? 1u : 0u) << l;
+    }
+    for (size_t depth = 0; open; ++depth)
+      for (uint32_t left = open; left; left &= left - 1) {
+        const auto l = static_cast<uint32_t>(__builtin_ctz(left));
+        const uint32_t label = in[l + depth];
+        const uint32_t node = (links[l] >> kTrieBase) ^ label;
+        const uint32_t link = units[node].link;
+        if ((link & (kTrieUsed | 255)) != (label | kTrieUsed)) {
+          open &= ~(1u << l);
+          continue;
+        }
+        links[l] = link;
+        Lane &lane = lanes[l];
+        // Written always, kept if a phrase ends here.
+        lane.nodes[lane.count] = node;
+        lane.lengths[lane.count] = static_cast<uint8_t>(depth + 1);
+        lane.count += link >> 9 & 1;
+        if (!(link >> kTrieBase) || depth + 1 == limits[l])
+          open &= ~(1u << l);
+      }
+  }
+};
 
 struct ParseScratch {
   TurboStep steps[kMaxBlock + 1];
@@ -168,7 +224,7 @@ public:
   bool build(uint32_t count) {
     if (!grow())
       return false;
-    out_.units[0] = kTrieUsed;
+    out_.units[0].link = kTrieUsed;
     free_[0].isBase = true; // no base: no children
     return place(0, 0, count, 0);
   }
@@ -178,19 +234,19 @@ private:
     const uint32_t old = out_.unitCount, size = old ? old * 2 : 1u << 12;
     if (size > kMaxUnits)
       return false;
-    auto *units = static_cast<uint32_t *>(realloc(out_.units, size * sizeof(uint32_t)));
+    auto *units = static_cast<TurboUnit *>(realloc(out_.units, size * sizeof(TurboUnit)));
     if (units)
       out_.units = units;
-    auto *leaves = static_cast<TurboLeaf *>(realloc(out_.leaves, size * sizeof(TurboLeaf)));
-    if (leaves)
-      out_.leaves = leaves;
+    auto *phrases = static_cast<uint32_t *>(realloc(out_.phraseOf, size * sizeof(uint32_t)));
+    if (phrases)
+      out_.phraseOf = phrases;
     auto *free = static_cast<Unit *>(realloc(free_, size * sizeof(Unit)));
     if (free)
       free_ = free;
-    if (!units || !leaves || !free)
+    if (!units || !phrases || !free)
       return false;
-    memset(units + old, 0, (size - old) * sizeof(uint32_t));
-    memset(leaves + old, 0, (size - old) * sizeof(TurboLeaf));
+    memset(units + old, 0, (size - old) * sizeof(TurboUnit));
+    memset(phrases + old, 0, (size - old) * sizeof(uint32_t));
     // Unit 0 is the root, and the list's head and tail.
     if (!old)
       free_[0] = {};
@@ -212,8 +268,9 @@ private:
   /// The children of `node`, which stands for what phrases [from, to) share: `depth` bytes.
   bool place(uint32_t node, uint32_t from, uint32_t to, uint32_t depth) {
     if (from < to && sorted_[from].size == depth) {
-      out_.units[node] |= kTrieEnd;
-      out_.leaves[node] = sorted_[from].leaf;
+      TurboUnit &unit = out_.units[node];
+      unit = {unit.link | kTrieEnd, sorted_[from].cost, sorted_[from].classOf};
+      out_.phraseOf[node] = sorted_[from].phrase;
       ++from;
     }
     if (from == to)
@@ -227,9 +284,9 @@ private:
     if (!findBase(labels, count, base))
       return false;
     free_[base].isBase = true;
-    out_.units[node] |= base << kTrieBase;
+    out_.units[node].link |= base << kTrieBase;
     for (uint32_t i = 0; i < count; ++i) {
-      out_.units[base ^ labels[i]] = labels[i] | kTrieUsed;
+      out_.units[base ^ labels[i]].link = labels[i] | kTrieUsed;
       use(base ^ labels[i]);
     }
     for (uint32_t i = 0, begin = from; i < count; ++i) {
@@ -247,7 +304,7 @@ private:
     if (free_[base].isBase)
       return false;
     for (uint32_t i = 0; i < count; ++i)
-      if (out_.units[base ^ labels[i]])
+      if (out_.units[base ^ labels[i]].link)
         return false;
     return true;
   }
@@ -259,7 +316,7 @@ private:
         return true;
     // Further on, never back: what is left behind is for nodes with fewer children.
     for (;;) {
-      while (far_ < out_.unitCount && out_.units[far_])
+      while (far_ < out_.unitCount && out_.units[far_].link)
         ++far_;
       for (at = far_; at && at < out_.unitCount; far_ = at, at = free_[at].next)
         if (base = at ^ labels[0], fits(base, labels, count))
@@ -295,7 +352,7 @@ bool buildTrie(const TurboPhrase *sorted, uint32_t count, TurboIndex &out) {
 
 void freeIndex(TurboIndex &index) {
   free(index.units);
-  free(index.leaves);
+  free(index.phraseOf);
   free(index.classCost);
   index = {};
 }
@@ -327,9 +384,8 @@ bool fillIndex(const PhraseTables &t, TurboIndex &index) {
     for (uint32_t p = t.classFirst[c]; p < t.classFirst[c + 1]; ++p) {
       const uint32_t next = p + 1 < t.classFirst[c + 1] ? t.phraseStart[p + 1] : 1u << kPhraseBits;
       const auto cost = static_cast<uint16_t>(bitCost(next - t.phraseStart[p], kPhraseBits));
-      phrases[p] = {t.text + t.textOffset[p],
-                    t.textOffset[p + 1] - t.textOffset[p],
-                    {p, cost, static_cast<uint16_t>(c)}};
+      phrases[p] = {t.text + t.textOffset[p], t.textOffset[p + 1] - t.textOffset[p], p, cost,
+                    static_cast<uint16_t>(c)};
     }
   const auto copyCost = [](const uint16_t *starts, uint32_t count, uint32_t direct, uint32_t *out) {
     for (uint32_t i = 0; i < count; ++i) {
@@ -349,9 +405,9 @@ bool fillIndex(const PhraseTables &t, TurboIndex &index) {
   }
   free(phrases);
   for (uint32_t byte = 0; good && byte < 256; ++byte) {
-    const uint32_t unit = (index.units[0] >> kTrieBase) ^ byte;
+    const uint32_t unit = (index.units[0].link >> kTrieBase) ^ byte;
     good = unit < index.unitCount &&
-           (index.units[unit] & (kTrieEnd | kTrieUsed | 255)) == (kTrieEnd | kTrieUsed | byte);
+           (index.units[unit].link & (kTrieEnd | kTrieUsed | 255)) == (kTrieEnd | kTrieUsed | byte);
   }
   return good;
 }
@@ -371,7 +427,7 @@ void closeTurboIndex(const TurboIndex *index) {
   if (!index)
     return;
   free(index->units);
-  free(index->leaves);
+  free(index->phraseOf);
   free(index->classCost);
   free(const_cast<TurboIndex *>(index));
 }
@@ -382,7 +438,6 @@ const TurboStep *turboParse(const TurboIndex &index, const uint8_t *in, size_t n
   auto &work = *static_cast<ParseScratch *>(scratch);
   TurboStep *steps = work.steps;
   const uint32_t classes = index.classes, copies = classes - 1;
-  const uint32_t *units = index.units;
   for (size_t i = 1; i <= n; ++i)
     steps[i].cost = UINT32_MAX;
   steps[0] = {0, 0, 0, 0, static_cast<uint16_t>(classes)};
@@ -391,28 +446,25 @@ const TurboStep *turboParse(const TurboIndex &index, const uint8_t *in, size_t n
     ++hashBits;
   memset(work.heads, 0, sizeof(uint32_t) << hashBits);
 
+  uint32_t shortCost[kShort] = {};
+  for (uint32_t l = kMinCopy; l < kShort; ++l)
+    shortCost[l] = index.lengthCost[lengthCode(l).code];
+  uint32_t settled = 0;
+  Matches matches;
   for (uint32_t i = 0; i < n; ++i) {
+    if (i % kLanes == 0)
+      matches.find(index.units, in + i, n - i);
     const uint16_t *classCost = index.classCost + size_t{steps[i].classOf} * classes;
     const uint32_t here = steps[i].cost;
     const uint32_t rest = static_cast<uint32_t>(n) - i;
-    const uint32_t deepest = rest < SEMDNS_PHRS_MAX_PHRASE ? rest : SEMDNS_PHRS_MAX_PHRASE;
-    uint32_t unit = units[0];
-    for (uint32_t depth = 0; depth < deepest;) {
-      const uint32_t label = in[i + depth];
-      const uint32_t node = (unit >> kTrieBase) ^ label;
-      unit = units[node];
-      if ((unit & (kTrieUsed | 255)) != (label | kTrieUsed))
-        break;
-      ++depth;
-      if (unit & kTrieEnd) {
-        const TurboLeaf &leaf = index.leaves[node];
-        const uint32_t cost = here + leaf.cost + classCost[leaf.classOf];
-        TurboStep &to = steps[i + depth];
-        if (cost < to.cost)
-          to = {cost, leaf.phrase, static_cast<uint16_t>(depth), 0, leaf.classOf};
-      }
-      if (!(unit >> kTrieBase))
-        break;
+    const Matches::Lane &lane = matches.lanes[i % kLanes];
+    for (uint32_t m = 0; m < lane.count; ++m) {
+      const uint32_t node = lane.nodes[m], length = lane.lengths[m];
+      const TurboUnit &unit = index.units[node];
+      const uint32_t cost = here + unit.cost + classCost[unit.classOf];
+      TurboStep &to = steps[i + length];
+      if (cost < to.cost)
+        to = {cost, node, static_cast<uint16_t>(length), 0, unit.classOf};
     }
 
     if (rest < kMinCopy)
@@ -422,14 +474,14 @@ const TurboStep *turboParse(const TurboIndex &index, const uint8_t *in, size_t n
     uint32_t from = head, longest = kMinCopy - 1;
     work.previous[i] = from;
     head = i + 1;
+    if (i < settled)
+      continue;
     const uint32_t limit = rest < 65535 ? rest : 65535;
     for (uint32_t tries = 0; from && tries < kChain; ++tries, from = work.previous[from - 1]) {
       const uint8_t *a = in + from - 1, *b = in + i;
       if (load<uint32_t>(a) != bytes || (longest < rest && a[longest] != b[longest]))
         continue;
-      uint32_t length = kMinCopy;
-      while (length < limit && a[length] == b[length])
-        ++length;
+      const uint32_t length = commonLength(a, b, limit);
       if (length <= longest)
         continue;
       const uint32_t distance = i + 1 - from;
@@ -438,7 +490,8 @@ const TurboStep *turboParse(const TurboIndex &index, const uint8_t *in, size_t n
       // Nearer copies are cheaper: this one adds the lengths that those before do not reach.
       uint32_t l = length - longest > kNice ? length - kNice : longest + 1;
       for (; l <= length; ++l) {
-        const uint32_t cost = fixed + index.lengthCost[lengthCode(l).code];
+        const uint32_t cost =
+            fixed + (l < kShort ? shortCost[l] : index.lengthCost[lengthCode(l).code]);
         TurboStep &to = steps[i + l];
         if (cost < to.cost)
           to = {cost, 0, static_cast<uint16_t>(l), static_cast<uint16_t>(distance),
@@ -448,7 +501,14 @@ const TurboStep *turboParse(const TurboIndex &index, const uint8_t *in, size_t n
       if (longest >= kNice)
         break;
     }
+    // Within a long copy others are not worth the search.
+    if (longest > 2 * kSettled)
+      settled = i + longest - kSettled;
   }
+  // Along the way taken, nodes become phrases.
+  for (size_t at = n; at; at -= steps[at].length)
+    if (!steps[at].distance)
+      steps[at].phrase = index.phraseOf[steps[at].phrase];
   return steps;
 }
 

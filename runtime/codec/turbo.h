@@ -25,17 +25,18 @@ struct PhraseTables {
 /// Costs are in 1/256 bit.
 inline constexpr uint32_t kBit = 256;
 
-/// A phrase as the trie's end points show it.
-struct TurboLeaf {
-  uint32_t phrase;
-  uint16_t cost; ///< within its class
+/// A node of the trie: a double array after Aoe 1989.
+struct TurboUnit {
+  uint32_t link; ///< label | kTrieUsed | kTrieEnd | base of the children << kTrieBase
+  uint16_t cost; ///< of the phrase that ends here, within its class
   uint16_t classOf;
 };
+inline constexpr uint32_t kTrieUsed = 1u << 8, kTrieEnd = 1u << 9, kTrieBase = 10;
 
-/// A trie as a double array after Aoe 1989, and what everything costs. Owned memory: free it.
+/// A trie of the phrases, and what everything costs. Owned memory: free it.
 struct TurboIndex {
-  uint32_t *units = nullptr; ///< label | kTrieUsed | kTrieEnd | base << 10
-  TurboLeaf *leaves = nullptr;
+  TurboUnit *units = nullptr;
+  uint32_t *phraseOf = nullptr; ///< of the units where one ends
   uint32_t unitCount = 0;
   uint16_t *classCost = nullptr; ///< [classes + 1][classes]
   uint32_t classes = 0;
@@ -46,8 +47,8 @@ struct TurboIndex {
 /// A text to put into a trie.
 struct TurboPhrase {
   const uint8_t *text;
-  uint32_t size;
-  TurboLeaf leaf;
+  uint32_t size, phrase;
+  uint16_t cost, classOf;
 };
 
 /// Builds the trie of `count` phrases, distinct and sorted bytewise. False without memory.
