@@ -666,7 +666,7 @@ void inputsOf(const semdns_scratch &scratch, const Course &course, Inputs &input
   k.row_count = 0;
   k.hit_count = k.hit_count != 0;
   inputs.scores = scratch.memory.kernel.scores;
-  inputs.scoreCount = a.classCount;
+  inputs.scoreCount = a.classCount; // an artifact with an encoder has no descent
 }
 
 void runEncoder(const semdns_scratch &scratch, Course &c) {
