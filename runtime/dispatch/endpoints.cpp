@@ -95,6 +95,7 @@ void setTraits(Endpoint &e, const Traits &traits) {
   e.inverse = (uint64_t(1) << 40) / (uint64_t(e.capacity) * e.weight);
   const uint64_t speed = uint64_t(e.speed) * e.weight;
   e.perToken = (uint64_t(1) << 40) / speed;
+  e.perShare = e.perToken / ((uint64_t(1) << kRecentBits) / kSecond + 1);
   e.rate = speed + speed * ((1u << 30) - kSecond) / kSecond;
 }
 

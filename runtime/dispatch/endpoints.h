@@ -83,6 +83,7 @@ struct Endpoint {
   // What selection would divide by for every candidate.
   uint64_t inverse;  ///< 2^40 / (capacity * weight)
   uint64_t perToken; ///< seconds, 40 fractional bits
+  uint64_t perShare; ///< of 2^kRecentBits ns, 40 fractional bits
   uint64_t rate;     ///< tokens in 2^30 ns
   uint32_t next;
   uint32_t generation; ///< of the slot: odd while in use

@@ -63,8 +63,7 @@ uint32_t occupation(const Endpoint &e, const Settings &settings, uint64_t reques
 
 /// Share of the last minutes that it has been given work for; may exceed 1.
 uint64_t busyShare(const Endpoint &e, uint64_t now) {
-  constexpr uint64_t kWindow = (uint64_t(1) << (kRecentBits + 16)) / kSecond; // seconds in Q16
-  return secondsFor(e, recentWork(e, now)) * (kOne * uint64_t(kOne) / kWindow) >> 16;
+  return recentWork(e, now) * e.perShare >> 24;
 }
 
 /// Paces against the engine's best without a division each. Up to twice the best counts as equal:

@@ -440,6 +440,7 @@ TEST(Log, ManyWritersOneReader) {
 TEST(Log, AnyBytesAreOneLineOfJson) {
   const std::unique_ptr<void, Free> memory(std::aligned_alloc(64, logMemory(2, 64)));
   Log log;
+  std::memset(memory.get(), 0, logMemory(2, 64));
   initLog(log, memory.get(), 2, 64);
   LogRecord *r = claimRecord(log);
   ASSERT_NE(r, nullptr);
