@@ -25,6 +25,9 @@ void settle(Endpoint &e, uint64_t now) {
 /// Under the lock; `wasHeld` when it counts as held already.
 void hold(Pool &pool, Endpoint &e, const Settings &settings, uint64_t most, bool wasHeld,
           uint64_t now) {
+  // Healthy for as long as it was held: what was before does not count against it.
+  if (!wasHeld && e.readmitted && now - e.readmitted >= e.lastHold)
+    e.holdLevel = 0;
   uint64_t time = settings.holdBase;
   for (uint32_t i = 0; i < e.holdLevel && time < most; ++i)
     time *= 2;
@@ -32,6 +35,7 @@ void hold(Pool &pool, Endpoint &e, const Settings &settings, uint64_t most, bool
     time = most;
   if (e.holdLevel < 32)
     ++e.holdLevel;
+  e.lastHold = time;
   store(e.until, now + time);
   store(e.state, uint32_t(SEMDNS_ENDPOINT_HELD));
   if (!wasHeld && !e.draining)
@@ -182,6 +186,7 @@ uint32_t addEndpoint(Pool &pool, const char *id, size_t idSize, const char *engi
   e.success = kOne;
   e.window = e.workNow = e.workBefore = e.pace = 0;
   e.reportedAt = e.until = e.latency = e.seenAt = e.attempts = e.headSince = 0;
+  e.lastHold = e.readmitted = 0;
   e.took = e.foreseen = 0;
   e.failures = e.samples = e.holdLevel = 0;
   ++e.generation;
@@ -335,6 +340,7 @@ void onSuccess(Pool &pool, uint32_t slot, const Settings &settings, bool wasProb
       e.foreseen = foreseen;
       store(e.pace, paceOf(latency, foreseen));
       e.samples = 1;
+      e.readmitted = now;
       store(e.until, now + settings.slowStart);
       store(e.state, uint32_t(SEMDNS_ENDPOINT_RAMPING));
       dropOne(pool.engines[e.engine].held);

@@ -102,6 +102,7 @@ struct Endpoint {
   uint64_t reportedAt, until, latency, seenAt, attempts;
   uint64_t headSince; ///< since when it has been at work on what it does now
   // Under `lock`.
+  uint64_t lastHold, readmitted;
   uint64_t took, foreseen; ///< decayed sums of which pace is the ratio
   pthread_mutex_t lock;
   uint32_t failures, samples, holdLevel;

@@ -284,8 +284,11 @@ Json kill(uint64_t queries, uint64_t seed, bool &good) {
         return std::pair(SEMDNS_REPORT_ERROR, next->first - now);
       return std::pair(SEMDNS_REPORT_OK, takes);
     };
+    std::map<std::string, uint64_t> others;
     fleet.done = [&](const Fleet::Query &, const semdns_dispatch_answer &a, uint64_t) {
       answered += a.endpoint[0] != 0;
+      if (!a.endpoint[0])
+        ++others[semdns_answer_reason_text(static_cast<semdns_answer_reason>(a.reason))];
       byAncestor += a.endpoint[0] && a.reason == SEMDNS_REASON_NO_ENDPOINT;
     };
     fleet.run(queries);
@@ -300,6 +303,7 @@ Json kill(uint64_t queries, uint64_t seed, bool &good) {
            {"exactly_one_answer", exactlyOne},
            {"answered_by_zone_or_ancestor", share},
            {"by_ancestor", byAncestor},
+           {"others_by_reason", others},
            {"retries_per_query", retries},
            {"ejections", stats.ejections},
            {"readmissions", stats.readmissions}};
@@ -493,10 +497,10 @@ uint64_t oneQuery(Service &service, semdns_scratch *scratch, uint32_t lane, cons
 }
 
 /// Swaps every 300 ms under two threads' load; every tenth artifact is damaged.
-Json reload(uint32_t swaps, uint32_t apartMs, bool &good) {
+Json reload(uint32_t swaps, uint32_t apartMs, uint32_t zoneCount, bool &good) {
   std::vector<ZoneOf> zones = {{".", "", "root"}};
   std::vector<std::string> texts;
-  for (int i = 0; i < 20000; ++i) {
+  for (uint32_t i = 0; i < zoneCount; ++i) {
     zones.push_back({"z" + std::to_string(i) + ".", "word" + std::to_string(i), "root"});
     texts.push_back("say word" + std::to_string(i) + " again");
   }
@@ -597,7 +601,8 @@ Json reload(uint32_t swaps, uint32_t apartMs, bool &good) {
            {"one_in_memory_bytes", one},
            {"peak_over_one_in_memory", 1 + growth / static_cast<double>(one)},
            {"old_still_mapped_after_one_pause", heldBack}};
-    good = !errors && !strangers && refused == swaps / 10 && taken == swaps - refused && !heldBack && growth <= 1.05 * static_cast<double>(one);
+    good = !errors && !strangers && refused == swaps / 10 && taken == swaps - refused &&
+           !heldBack && growth <= 1.05 * static_cast<double>(one);
   }
   return out;
 }
@@ -709,6 +714,7 @@ int main(int argc, char **argv) {
   double scale = 1;
   uint64_t seed = 1;
   bool check = false;
+  uint32_t zones = 4000;
   CLI::App app("What the dispatcher does under faults, as one JSON object.\n\n"
                "  fault-bench                    # all of it, a few minutes\n"
                "  fault-bench kill --scale=0.02  # 20,000 queries instead of a million",
@@ -716,6 +722,8 @@ int main(int argc, char **argv) {
   app.add_option("modes", modes, "kill, slow, stale, reload, threads, select (default: all)")
       ->check(CLI::IsMember({"kill", "slow", "stale", "reload", "threads", "select"}));
   app.add_option("--scale", scale, "Share of the full size")->check(CLI::Range(0.001, 1.0));
+  app.add_option("--zones", zones, "Of the artifacts that reload swaps (some 180 bytes each)")
+      ->check(CLI::Range(10, 60000));
   app.add_option("--seed", seed, "Of arrivals and faults");
   app.add_flag("--check", check, "Exit 3 where a count misses its goal");
   CLI11_PARSE(app, argc, argv);
@@ -747,7 +755,7 @@ int main(int argc, char **argv) {
       }
     }
     if (mode == "reload")
-      out[mode] = reload(static_cast<uint32_t>(std::max<uint64_t>(of(200), 10)), 300, good);
+      out[mode] = reload(static_cast<uint32_t>(std::max<uint64_t>(of(200), 10)), 300, zones, good);
     if (mode == "threads")
       out[mode] = threads(2, static_cast<uint32_t>(of(200000)));
     if (mode == "select")
