@@ -4,6 +4,7 @@
 
 #include "lib/mine/corpus.h"
 #include "lib/mine/grams.h"
+#include "lib/mine/slots.h"
 #include "lib/mine/spool.h"
 #include "lib/mine/words.h"
 
@@ -26,10 +27,15 @@ enum class OwnerRule {
 struct DocumentEntry {
   uint8_t digest[16]; ///< first half of the SHA-256 of the text
   uint64_t text = 0, textSize = 0;
-  uint64_t tokens = 0, tokenCount = 0; ///< in the stream
+  uint64_t tokens = 0, tokenCount = 0;    ///< in the stream
+  uint64_t slotted = 0, slottedCount = 0; ///< in the stream of words around slots
+  uint64_t lines = 0, lineCount = 0;      ///< in the stream of short lines
   uint32_t words = 0;
   uint32_t owner = 0; ///< number of its name; 0: itself
 };
+
+/// Longer lines are no headings.
+inline constexpr size_t kMaxLineWords = 8;
 
 /// A set of documents. Fill by read() and add(); then look.
 class Documents {
@@ -54,8 +60,8 @@ public:
   bool add(std::string_view text, std::string_view owner, std::string &error);
   bool finish(std::string &error);
 
-  /// Replaces each occurrence of one of `runs` between the ends of `place` by separators.
-  void cut(const Place &place, const std::vector<std::vector<uint32_t>> &runs);
+  /// Replaces each occurrence of one of `runs` of words by separators.
+  void cut(const std::vector<std::vector<uint32_t>> &runs);
 
   uint32_t size() const { return uint32_t(entries_.size()); }
   const DocumentEntry &entry(uint32_t i) const { return entries_[i]; }
@@ -66,11 +72,19 @@ public:
     return {stream_.data() + entries_[i].tokens, entries_[i].tokenCount};
   }
   const Spool<uint32_t> &stream() const { return stream_; }
+  /// Words within some ten words of a slot, and the slots themselves as words ("<date>").
+  const Spool<uint32_t> &slotted() const { return slotted_; }
+  /// Lines of at most kMaxLineWords words, each one word of the vocabulary: "\n" and the line's
+  /// words and slots. Texts of fewer than three lines have none.
+  const Spool<uint32_t> &lines() const { return lines_; }
   const std::string &ownerName(uint32_t owner) const { return owners_[owner]; }
   bool resumed() const { return resumed_; }
 
 private:
   struct Pending;
+  struct Worker;
+  static void around(std::string_view text, Worker &worker, std::vector<uint32_t> &out);
+  static void headings(std::string_view text, Worker &worker, std::vector<uint32_t> &out);
   bool process(std::vector<Pending> &batch, std::string &error);
   uint32_t ownerNumber(std::string_view name);
   bool checkpoint(std::string &error);
@@ -79,13 +93,15 @@ private:
   Vocabulary &vocabulary_;
   Spool<char> texts_;
   Spool<DocumentEntry> entries_;
-  Spool<uint32_t> stream_;
+  Spool<uint32_t> stream_, slotted_, lines_;
   Spool<char> words_, ownerNames_; // in the order of their numbers, for a later run
   std::vector<std::string> owners_{""};
   std::unordered_map<std::string, uint32_t> ownerNumbers_;
   struct Worker {
     WordSplitter splitter;
     Vocabulary vocabulary;
+    std::vector<Slot> slots;
+    std::vector<uint32_t> line;
     std::vector<uint32_t> global; // number in the shared vocabulary, by its own
   };
   std::vector<std::unique_ptr<Worker>> workers_;

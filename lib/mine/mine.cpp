@@ -1,5 +1,6 @@
 #include "lib/mine/mine.h"
 
+#include "lib/mine/clusters.h"
 #include "lib/mine/dictionary.h"
 #include "lib/mine/fixed_point.h"
 #include "lib/mine/grams.h"
@@ -34,8 +35,12 @@ constexpr int64_t kMinCohesion = int64_t(4) << 24; ///< bits, Q24
 constexpr int32_t kMinLogOdds = 1 << 16;           ///< bits, Q16
 constexpr int32_t kMinResidual = 1 << 15;          ///< bits, Q16
 constexpr uint64_t kPriorShare = 64; ///< the prior weighs this part of the smaller corpus
+constexpr size_t kTelling = 4;       ///< bytes; shorter words are prepositions and the like
 constexpr size_t kShingleWords = 8;  ///< of near duplicates
 constexpr uint64_t kChunkDocuments = 256;
+constexpr size_t kLeastHeldOut = size_t(64) << 10; ///< bytes of held-out text to measure on
+constexpr size_t kMostHeldOut = size_t(1) << 20;
+constexpr size_t kPrefixBytes = 112640; ///< of a kind's texts, to measure what they save
 
 /// A pattern that may be kept.
 struct Candidate {
@@ -44,6 +49,7 @@ struct Candidate {
   int32_t score = 0;  ///< Q16
   int64_t rank = 0;   ///< larger is better
   std::string text;
+  std::vector<uint32_t> words = {}; ///< of a cluster
 };
 
 class Miner {
@@ -72,33 +78,61 @@ public:
     }
     library_.contrast =
         library_.backgroundDocuments ? SEMDNS_CONTRAST_LOG_ODDS : SEMDNS_CONTRAST_RESIDUAL_IDF;
-    const auto ngrams = bestOf(ngramCandidates(), SEMDNS_PATTERN_NGRAM);
+    auto ngrams = bestOf(ngramCandidates(), SEMDNS_PATTERN_NGRAM);
     const auto keywords = bestOf(keywordCandidates(), SEMDNS_PATTERN_KEYWORD);
     const auto phrases = bestOf(phraseCandidates(), SEMDNS_PATTERN_PHRASE);
-    keep(ngrams, SEMDNS_PATTERN_NGRAM, summary_.ngrams);
-    keep(keywords, SEMDNS_PATTERN_KEYWORD, summary_.keywords);
-    keep(phrases, SEMDNS_PATTERN_PHRASE, summary_.phrases);
-    cover(ngrams, summary_.ngrams);
-    cover(keywords, summary_.keywords);
-    cover(phrases, summary_.phrases);
+    std::vector<Candidate> templates, documents;
+    if (!places_.empty() && (!countTemplates(templates) || !countSkeletons(documents)))
+      return std::nullopt;
+    const auto clusters = bestOf(clusterCandidates(), SEMDNS_PATTERN_CLUSTER);
+    holdOut();
+    keep(ngrams, SEMDNS_PATTERN_NGRAM, grams_, summary_.ngrams);
+    keep(keywords, SEMDNS_PATTERN_KEYWORD, grams_, summary_.keywords);
+    keep(phrases, SEMDNS_PATTERN_PHRASE, grams_, summary_.phrases);
+    keep(templates, SEMDNS_PATTERN_TEMPLATE, slottedGrams_, summary_.templates);
+    keep(documents, SEMDNS_PATTERN_DOCUMENT, lineGrams_, summary_.documents);
+    keep(clusters, SEMDNS_PATTERN_CLUSTER, grams_, summary_.clusters);
+    takeOver();
+    if (!places_.empty()) {
+      const Spool<uint32_t> &words = documents_->stream();
+      cover(ngrams, grams_, words, places_, summary_.ngrams);
+      cover(keywords, grams_, words, places_, summary_.keywords);
+      cover(phrases, grams_, words, places_, summary_.phrases);
+      cover(templates, slottedGrams_, documents_->slotted(), slottedPlaces_, summary_.templates);
+      cover(documents, lineGrams_, lineStream_, linePlaces_, summary_.documents);
+      // A cluster covers what its words do.
+      std::vector<Candidate> words1;
+      for (const Candidate &c : clusters)
+        for (const uint32_t word : c.words)
+          words1.push_back({.level = 1, .index = word, .text = {}, .words = {}});
+      cover(words1, grams_, words, places_, summary_.clusters);
+      measure(ngrams, grams_, words, places_, SEMDNS_PATTERN_NGRAM, summary_.ngrams);
+      measure(keywords, grams_, words, places_, SEMDNS_PATTERN_KEYWORD, summary_.keywords);
+      measure(phrases, grams_, words, places_, SEMDNS_PATTERN_PHRASE, summary_.phrases);
+      measure(templates, slottedGrams_, documents_->slotted(), slottedPlaces_,
+              SEMDNS_PATTERN_TEMPLATE, summary_.templates);
+      measure(documents, lineGrams_, lineStream_, linePlaces_, SEMDNS_PATTERN_DOCUMENT,
+              summary_.documents);
+      precision(keywords, summary_.keywords);
+      precision(phrases, summary_.phrases);
+    }
     std::sort(library_.patterns.begin(), library_.patterns.end(),
               [](const patterns::Pattern &a, const patterns::Pattern &b) {
                 return a.kind != b.kind ? a.kind < b.kind : a.text < b.text;
               });
     if (library_.codecs.empty())
       dictionary();
+    tellKinds();
     handOutTexts();
     if (options_.statistics)
       library_.statistics = patterns::buildStatistics(statistics());
-    if (!fit(ngrams, keywords, phrases))
+    if (!fit())
       return std::nullopt;
     return std::move(library_);
   }
 
 private:
   bool wants(semdns_codec_mode mode) const { return options_.codecs >> mode & 1; }
-  const Gram &gram(const Candidate &c) const { return grams_.gram(c.level, c.index); }
-
   bool fail(std::string error, std::string help = {}) {
     diags_.error({}, std::move(error), std::move(help));
     return false;
@@ -123,6 +157,8 @@ private:
   std::string identity(const std::vector<CorpusFile> &files) const {
     std::string all = std::to_string(options_.shard) + "/" + std::to_string(options_.shards) + " " +
                       std::to_string(int(options_.owners)) + "\n";
+    for (const std::string &term : options_.excluded)
+      all += term + "\n"; // they are cut out of the working files
     for (const CorpusFile &file : files) {
       std::error_code ec;
       const auto time = std::filesystem::last_write_time(file.path, ec).time_since_epoch().count();
@@ -370,15 +406,19 @@ private:
         digestSum[lane] += part;
       }
     }
-    std::sort(places_.begin(), places_.end(), [](const Place &a, const Place &b) {
-      return a.owner != b.owner ? a.owner < b.owner : a.begin < b.begin;
-    });
+    sortPlaces(places_);
     library_.documentCount = kept_.size();
     summary_.corpusWords = library_.wordCount;
     // Of the sum of the documents' digests: the same for any order of them.
     library_.meta["input.corpus.documents.sha256"] =
         sha256Hex({reinterpret_cast<const char *>(digestSum), sizeof digestSum});
     return true;
+  }
+
+  static void sortPlaces(std::vector<Place> &places) {
+    std::sort(places.begin(), places.end(), [](const Place &a, const Place &b) {
+      return a.owner != b.owner ? a.owner < b.owner : a.begin < b.begin;
+    });
   }
 
   /// Hashes of the runs of kShingleWords words, of shorter texts of all; sorted, each once.
@@ -419,8 +459,8 @@ private:
       runs.push_back(std::move(words));
     }
     excluded_ = std::move(runs);
-    for (const Place &place : places_)
-      documents_->cut(place, excluded_);
+    if (!excluded_.empty())
+      documents_->cut(excluded_);
     return true;
   }
 
@@ -590,6 +630,12 @@ private:
     library_.meta["input.corpus.documents.sha256"] = joined.substr(0, 65000);
   }
 
+  void rememberOthers(const patterns::PatternLibrary &from) {
+    for (const auto &p : from.patterns)
+      if (p.kind == SEMDNS_PATTERN_TEMPLATE || p.kind == SEMDNS_PATTERN_DOCUMENT)
+        inherited_.push_back(p);
+  }
+
   /// --merge of finished libraries: the counts that they kept add up. Exact for what each of them
   /// kept; what one of them did not keep had fewer than --k-anonymity owners or --min-support
   /// occurrences there.
@@ -628,6 +674,7 @@ private:
     std::string bestOfCodecs;
     for (const Finished &one : all) {
       addCounts(one.library);
+      rememberOthers(one.library);
       mass_ += one.statistics.mass;
       backgroundMass_ = std::max(backgroundMass_, one.statistics.backgroundMass);
       library_.backgroundDocuments =
@@ -700,6 +747,7 @@ private:
     grams_.setLimits(limits());
     summary_.corpusWords = library_.wordCount;
     addCounts(base.library);
+    rememberOthers(base.library);
     if (options_.backgrounds.empty()) {
       library_.backgroundDocuments = base.library.backgroundDocuments;
       backgroundMass_ = base.statistics.backgroundMass;
@@ -734,7 +782,12 @@ private:
   /// Does the parent say as much of this pattern: has it there, and not half as often?
   bool parentHas(semdns_pattern_kind kind, const Candidate &c) const {
     const auto at = parentPatterns_.find({kind, std::string_view(c.text)});
-    return at != parentPatterns_.end() && asFrequent(at->second->documents, gram(c).documents);
+    const Grams &grams = kind == SEMDNS_PATTERN_TEMPLATE   ? slottedGrams_
+                         : kind == SEMDNS_PATTERN_DOCUMENT ? lineGrams_
+                                                           : grams_;
+    return at != parentPatterns_.end() &&
+           (!c.words.empty() ||
+            asFrequent(at->second->documents, grams.gram(c.level, c.index).documents));
   }
   bool asFrequent(uint64_t parentDocuments, uint64_t documents) const {
     return documents * parent_->library.documentCount <
@@ -833,8 +886,7 @@ private:
 
   /// --max-size: first the statistics go, then the patterns that rank last in their kinds, then the
   /// codecs' tables.
-  bool fit(const std::vector<Candidate> &ngrams, const std::vector<Candidate> &keywords,
-           const std::vector<Candidate> &phrases) {
+  bool fit() {
     if (options_.maxSize == 0)
       return true;
     std::string error;
@@ -858,32 +910,33 @@ private:
     }
     // The same number of each kind, as many as there is room for.
     uint64_t room = options_.maxSize > others + 128 ? options_.maxSize - others - 128 : 0;
-    std::set<std::pair<semdns_pattern_kind, std::string_view>> kept;
-    const std::pair<semdns_pattern_kind, const std::vector<Candidate> *> kinds[] = {
-        {SEMDNS_PATTERN_KEYWORD, &keywords},
-        {SEMDNS_PATTERN_PHRASE, &phrases},
-        {SEMDNS_PATTERN_NGRAM, &ngrams}};
+    std::map<semdns_pattern_kind, std::vector<const patterns::Pattern *>> kinds;
+    for (const auto &p : library_.patterns)
+      kinds[p.kind].push_back(&p);
+    for (auto &[kind, list] : kinds)
+      std::sort(list.begin(), list.end(), [](const auto *a, const auto *b) {
+        return a->score != b->score ? a->score > b->score : a->text < b->text;
+      });
+    std::set<std::pair<semdns_pattern_kind, std::string>> kept;
     bool full = false;
     for (size_t i = 0; !full; ++i) {
       bool any = false;
-      for (const auto &[kind, candidates] : kinds) {
-        if (i >= candidates->size() || full)
+      for (const auto &[kind, list] : kinds) {
+        if (i >= list.size() || full)
           continue;
-        const std::string &text = (*candidates)[i].text;
-        const uint64_t bytes = sizeof(semdns_pattern) + text.size();
+        const uint64_t bytes = sizeof(semdns_pattern) + list[i]->text.size();
         full = bytes > room;
         if (full)
           break;
         any = true;
         room -= bytes;
-        kept.emplace(kind, text);
+        kept.emplace(kind, list[i]->text);
       }
       full = full || !any;
     }
     const size_t before = library_.patterns.size();
-    std::erase_if(library_.patterns, [&](const patterns::Pattern &p) {
-      return !kept.contains({p.kind, std::string_view(p.text)});
-    });
+    std::erase_if(library_.patterns,
+                  [&](const patterns::Pattern &p) { return !kept.contains({p.kind, p.text}); });
     if (before != library_.patterns.size())
       summary_.trimmed.push_back(std::to_string(before - library_.patterns.size()) + " of " +
                                  std::to_string(before) + " patterns");
@@ -959,6 +1012,8 @@ private:
     // kept_ is sorted by digest: which documents serve is a matter of chance, the same in any
     // order.
     for (size_t i = 0; i < kept_.size() && held < budget; ++i) {
+      if (!heldText_.empty() && isHeld_[i])
+        continue; // what it saves is measured on these
       texts.push_back(documents_->text(kept_[i]).substr(0, kMaxSampleBytes));
       owners.push_back(owners_[i]);
       held += texts.back().size();
@@ -972,8 +1027,16 @@ private:
     const auto samples = commonRuns(texts, owners, options_.kAnonymity, threads_);
     if (std::string trained =
             trainDictionary(samples, options_.dictionarySize, summary_.noDictionary);
-        !trained.empty())
+        !trained.empty()) {
+      KindSummary &summary = summary_.dictionary;
+      summary.bytes = trained.size();
+      if (!heldText_.empty()) {
+        summary.heldOut = heldText_.size() / 4096 * 4096;
+        summary.plain = plainBytes_;
+        summary.with = compressed(trained);
+      }
       library_.codecs[SEMDNS_TAG_DICT] = std::move(trained);
+    }
   }
 
   std::string withoutExcluded(std::string_view text) const {
@@ -1113,19 +1176,35 @@ private:
     return found;
   }
 
+  /// The largest count of a longer run around each run of `grams`.
+  static std::vector<std::vector<uint32_t>> countsAround(const Grams &grams) {
+    std::vector<std::vector<uint32_t>> around(grams.maxTokens() + 1);
+    for (uint32_t n = 1; n <= grams.maxTokens(); ++n)
+      around[n].assign(grams.size(n), 0);
+    grams.forEach(2, grams.maxTokens(), [&](uint32_t n, uint32_t i, const Gram &g) {
+      const auto prefix = uint32_t(g.key >> 32);
+      const uint32_t suffix = grams.suffixOf(grams.tokensOf(n, i));
+      around[n - 1][prefix] = std::max(around[n - 1][prefix], g.count);
+      around[n - 1][suffix] = std::max(around[n - 1][suffix], g.count);
+    });
+    return around;
+  }
+  /// A run that nearly always stands in a longer one is a part of that one.
+  static void dropParts(std::vector<Candidate> &found, const Grams &grams) {
+    const auto around = countsAround(grams);
+    std::erase_if(found, [&](const Candidate &c) {
+      return uint64_t(around[c.level][c.index]) * 5 >=
+             uint64_t(grams.gram(c.level, c.index).count) * 4;
+    });
+  }
+
   std::vector<Candidate> phraseCandidates() const {
-    // The largest count of a longer run around each run.
-    std::vector<std::vector<uint32_t>> around(kPhraseWords + 1);
-    for (uint32_t n = 1; n <= kPhraseWords; ++n)
-      around[n].assign(grams_.size(n), 0);
     std::vector<Candidate> found;
     const int64_t total = log2Q24(std::max<uint64_t>(1, library_.wordCount));
     grams_.forEach(2, kPhraseWords, [&](uint32_t n, uint32_t i, const Gram &g) {
       const auto words = grams_.tokensOf(n, i);
       const auto prefix = uint32_t(g.key >> 32);
       const uint32_t suffix = grams_.suffixOf(words);
-      around[n - 1][prefix] = std::max(around[n - 1][prefix], g.count);
-      around[n - 1][suffix] = std::max(around[n - 1][suffix], g.count);
       if (g.documents < kMinDocuments || !speaks(words.front()) || !speaks(words.back()))
         return;
       const auto countOf = [&](uint32_t level_, uint32_t index) {
@@ -1139,11 +1218,346 @@ private:
       found.push_back({n, i, q16(cohesion), int64_t(g.count) * ((cohesion - kMinCohesion) >> 8),
                        textOf(words)});
     });
-    // A run that nearly always stands in a longer one is a part of that one.
-    std::erase_if(found, [&](const Candidate &c) {
-      return uint64_t(around[c.level][c.index]) * 5 >= uint64_t(gram(c).count) * 4;
-    });
+    dropParts(found, grams_);
     return found;
+  }
+
+  bool isSlot(uint32_t token) const { return vocabulary_.spelling(token).front() == '<'; }
+
+  /// Frequent runs with slots in them.
+  bool countTemplates(std::vector<Candidate> &templates) {
+    for (size_t i = 0; i < kept_.size(); ++i) {
+      const DocumentEntry &e = documents_->entry(kept_[i]);
+      slottedPlaces_.push_back({e.slotted, e.slotted + e.slottedCount, owners_[i]});
+    }
+    sortPlaces(slottedPlaces_);
+    Grams::Limits some = limits();
+    some.maxTokens = SEMDNS_PATS_MAX_WORDS;
+    std::string error;
+    if (!slottedGrams_.count(
+            documents_->slotted(), slottedPlaces_, vocabulary_.size(), some, [](uint64_t) {},
+            error))
+      return fail(error);
+    slottedGrams_.forEach(3, some.maxTokens, [&](uint32_t n, uint32_t i, const Gram &g) {
+      const auto tokens = slottedGrams_.tokensOf(n, i);
+      uint32_t slots = 0, speaking = 0, bytes = 0;
+      for (const uint32_t token : tokens) {
+        if (isSlot(token)) {
+          ++slots;
+          continue;
+        }
+        speaking += speaks(token) && vocabulary_.spelling(token).size() >= kTelling;
+        bytes += uint32_t(vocabulary_.spelling(token).size()) + 1;
+      }
+      const auto edge = [&](uint32_t token) { return isSlot(token) || speaks(token); };
+      if (slots == 0 || speaking == 0 || !edge(tokens.front()) || !edge(tokens.back()))
+        return;
+      std::string text = textOf(tokens);
+      if (text.size() > SEMDNS_PATS_MAX_TEXT)
+        return;
+      const uint64_t covered = uint64_t(g.count) * bytes;
+      templates.push_back({n, i, q16(log2Q24(covered)), int64_t(covered), std::move(text)});
+    });
+    dropParts(templates, slottedGrams_);
+    templates = bestOf(std::move(templates), SEMDNS_PATTERN_TEMPLATE);
+    return true;
+  }
+
+  /// Lines that follow each other in many documents.
+  bool countSkeletons(std::vector<Candidate> &skeletons) {
+    std::vector<Place> places;
+    for (size_t i = 0; i < kept_.size(); ++i) {
+      const DocumentEntry &e = documents_->entry(kept_[i]);
+      places.push_back({e.lines, e.lines + e.lineCount, owners_[i]});
+    }
+    sortPlaces(places);
+    Grams::Limits some = limits();
+    some.maxTokens = 1;
+    Grams single;
+    std::string error;
+    if (!single.count(
+            documents_->lines(), places, vocabulary_.size(), some, [](uint64_t) {}, error) ||
+        !lineStream_.open({}, "", 0, error))
+      return fail(error);
+    for (const Place &place : places) {
+      const uint64_t begin = lineStream_.size();
+      uint32_t before = 0;
+      for (uint64_t i = place.begin; i < place.end; ++i) {
+        const uint32_t line = documents_->lines()[i];
+        if (line == 0 || line == before || !single.frequent(single.gram(1, line)))
+          continue;
+        if (!lineStream_.append(line, error))
+          return fail(error);
+        before = line;
+      }
+      linePlaces_.push_back({begin, lineStream_.size(), place.owner});
+    }
+    some.maxTokens = SEMDNS_PATS_MAX_WORDS;
+    if (!lineGrams_.count(
+            lineStream_, linePlaces_, vocabulary_.size(), some, [](uint64_t) {}, error))
+      return fail(error);
+    lineGrams_.forEach(2, some.maxTokens, [&](uint32_t n, uint32_t i, const Gram &g) {
+      const auto tokens = lineGrams_.tokensOf(n, i);
+      std::string text;
+      for (const uint32_t line : tokens)
+        text += vocabulary_.spelling(line);
+      text.erase(0, 1); // of the line ends that each spelling begins with
+      const std::set<uint32_t> distinct(tokens.begin(), tokens.end());
+      if (distinct.size() < n || text.size() > SEMDNS_PATS_MAX_TEXT)
+        return;
+      skeletons.push_back({n, i, q16(log2Q24(g.documents)),
+                           int64_t(g.documents) * int64_t(text.size()), std::move(text)});
+    });
+    dropParts(skeletons, lineGrams_);
+    skeletons = bestOf(std::move(skeletons), SEMDNS_PATTERN_DOCUMENT);
+    return true;
+  }
+
+  std::vector<Candidate> clusterCandidates() const {
+    constexpr size_t kMaxWords = 4096;
+    std::vector<uint32_t> words;
+    grams_.forEach(1, 1, [&](uint32_t, uint32_t i, const Gram &g) {
+      if (g.documents >= kMinDocuments && uint64_t(g.documents) * 2 <= library_.documentCount &&
+          speaks(i) && vocabulary_.spelling(i).size() >= kTelling)
+        words.push_back(i);
+    });
+    std::sort(words.begin(), words.end(), [&](uint32_t a, uint32_t b) {
+      const Gram &x = grams_.gram(1, a), &y = grams_.gram(1, b);
+      return x.documents != y.documents ? x.documents > y.documents
+                                        : vocabulary_.spelling(a) < vocabulary_.spelling(b);
+    });
+    if (words.size() > kMaxWords)
+      words.resize(kMaxWords);
+    std::vector<uint64_t> hashes(grams_.size(1));
+    for (uint32_t word = 1; word < hashes.size(); ++word)
+      if (grams_.frequent(grams_.gram(1, word)))
+        hashes[word] = text::hashOf(vocabulary_.spelling(word));
+    std::vector<Candidate> found;
+    for (Cluster &cluster : clusterWords(grams_, words, library_.wordCount, hashes, threads_)) {
+      Candidate c;
+      c.level = uint32_t(cluster.words.size());
+      c.score = cluster.likeness;
+      c.text = textOf(cluster.words);
+      c.rank = grams_.gram(1, cluster.words.front()).documents;
+      c.words = std::move(cluster.words);
+      if (c.text.size() <= SEMDNS_PATS_MAX_TEXT)
+        found.push_back(std::move(c));
+    }
+    return found;
+  }
+
+  /// A tenth of the documents, by digest, to measure on.
+  void holdOut() {
+    uint64_t all = 0;
+    for (size_t i = 0; i < kept_.size(); ++i) {
+      const bool held = documents_->entry(kept_[i]).digest[15] % 10 == 0;
+      isHeld_.push_back(held);
+      if (held)
+        all += documents_->entry(kept_[i]).textSize;
+    }
+    if (all < kLeastHeldOut)
+      return;
+    for (size_t i = 0; i < kept_.size() && heldText_.size() < kMostHeldOut; ++i)
+      if (isHeld_[i])
+        heldText_ += std::string(documents_->text(kept_[i])) + "\n";
+    plainBytes_ = compressed({});
+  }
+
+  /// Bytes of the held-out text in contexts of 4 KB, each compressed alone.
+  uint64_t compressed(std::string_view dictionary) const {
+    constexpr size_t kContext = 4096;
+    constexpr int kLevel = 9;
+    ZSTD_CDict *prepared = ZSTD_createCDict(dictionary.data(), dictionary.size(), kLevel);
+    std::vector<uint64_t> sizes(heldText_.size() / kContext);
+    parallelFor(threads_, threads_, [&](size_t part) {
+      ZSTD_CCtx *context = ZSTD_createCCtx();
+      std::string out(ZSTD_compressBound(kContext), '\0');
+      for (size_t i = part; i < sizes.size(); i += threads_)
+        sizes[i] = ZSTD_compress_usingCDict(context, out.data(), out.size(),
+                                            heldText_.data() + i * kContext, kContext, prepared);
+      ZSTD_freeCCtx(context);
+    });
+    ZSTD_freeCDict(prepared);
+    return std::accumulate(sizes.begin(), sizes.end(), uint64_t(0));
+  }
+
+  /// Counts of n-grams in held-out documents alone, in a table like `grams`' own: of
+  /// [length][index] documents and occurrences.
+  struct Held {
+    std::vector<std::vector<std::pair<uint32_t, uint32_t>>> of;
+  };
+  Held countHeld(const Grams &grams, const Spool<uint32_t> &stream,
+                 const std::vector<Place> &places) const {
+    Held held;
+    held.of.resize(grams.maxTokens() + 1);
+    std::vector<std::vector<uint32_t>> last(grams.maxTokens() + 1);
+    for (uint32_t n = 1; n <= grams.maxTokens(); ++n) {
+      held.of[n].assign(grams.size(n), {});
+      last[n].assign(grams.size(n), UINT32_MAX);
+    }
+    std::set<uint32_t> owners;
+    for (size_t i = 0; i < kept_.size(); ++i)
+      if (isHeld_[i])
+        owners.insert(owners_[i]);
+    for (uint32_t d = 0; d < places.size(); ++d) {
+      // Named owners are held out as a whole, or where one of their documents is.
+      if (!owners.contains(places[d].owner))
+        continue;
+      for (uint64_t i = places[d].begin; i < places[d].end; ++i) {
+        uint32_t index = 0;
+        for (uint32_t n = 1; n <= grams.maxTokens() && i + n <= places[d].end; ++n) {
+          const uint32_t token = stream[i + n - 1];
+          index = token ? grams.extend(n, index, token) : 0;
+          if (!index)
+            break;
+          ++held.of[n][index].second;
+          if (last[n][index] != d) {
+            last[n][index] = d;
+            ++held.of[n][index].first;
+          }
+        }
+      }
+    }
+    return held;
+  }
+
+  /// What a kind saves on held-out text: only patterns that the other text alone would have given.
+  void measure(const std::vector<Candidate> &candidates, const Grams &grams,
+               const Spool<uint32_t> &stream, const std::vector<Place> &places,
+               semdns_pattern_kind kind, KindSummary &summary) {
+    if (heldText_.empty() || candidates.empty())
+      return;
+    const Held held = countHeld(grams, stream, places);
+    std::string prefix; // the best last, where zstd finds it cheapest
+    for (const Candidate &c : candidates) {
+      const Gram &g = grams.gram(c.level, c.index);
+      const auto &[documents, count] = held.of[c.level][c.index];
+      if (g.count - count < options_.minSupport || g.documents - documents < options_.kAnonymity)
+        continue;
+      std::string text = c.text;
+      for (size_t at = 0; (at = text.find('<')) != text.npos;)
+        text.erase(at, text.find('>', at) - at + 1);
+      if (prefix.size() + text.size() > kPrefixBytes)
+        break;
+      prefix = text + ' ' + prefix;
+    }
+    summary.heldOut = heldText_.size() / 4096 * 4096;
+    summary.plain = plainBytes_;
+    summary.with = compressed(prefix);
+    const uint64_t saved = summary.plain > summary.with ? summary.plain - summary.with : 0;
+    const bool pays = static_cast<unsigned __int128>(saved) * library_.byteCount >
+                      static_cast<unsigned __int128>(summary.bytes) * summary.heldOut;
+    // Keywords, phrases and clusters are there to tell domains apart.
+    const bool forBytes = kind == SEMDNS_PATTERN_NGRAM || kind == SEMDNS_PATTERN_TEMPLATE ||
+                          kind == SEMDNS_PATTERN_DOCUMENT;
+    if (forBytes && !pays) {
+      summary.dropped = true;
+      std::erase_if(library_.patterns, [&](const patterns::Pattern &p) { return p.kind == kind; });
+    }
+  }
+
+  /// Of held-out documents that have a pattern, how many are the domain's.
+  void precision(const std::vector<Candidate> &candidates, KindSummary &summary) {
+    const Documents &others = *background_;
+    uint64_t heldHere = 0, heldThere = 0;
+    for (const bool held : isHeld_)
+      heldHere += held;
+    for (uint32_t d = 0; d < others.size(); ++d)
+      heldThere += others.entry(d).digest[15] % 10 == 0;
+    if (heldHere < 20 || heldThere < 20 || candidates.empty())
+      return;
+    std::vector<std::vector<char>> chosen(grams_.maxTokens() + 1);
+    for (uint32_t n = 1; n <= grams_.maxTokens(); ++n)
+      chosen[n].assign(grams_.size(n), 0);
+    for (const Candidate &c : candidates)
+      chosen[c.level][c.index] = 1;
+    const auto hits = [&](std::span<const uint32_t> words) {
+      std::set<std::pair<uint32_t, uint32_t>> seen;
+      for (size_t i = 0; i < words.size(); ++i) {
+        uint32_t index = 0;
+        for (uint32_t n = 1; n <= grams_.maxTokens() && i + n <= words.size(); ++n) {
+          index = words[i + n - 1] ? grams_.extend(n, index, words[i + n - 1]) : 0;
+          if (!index)
+            break;
+          if (chosen[n][index])
+            seen.emplace(n, index);
+        }
+      }
+      return uint64_t(seen.size());
+    };
+    uint64_t here = 0, there = 0;
+    for (size_t i = 0; i < kept_.size(); ++i)
+      if (isHeld_[i])
+        here += hits(documents_->tokens(kept_[i]));
+    for (uint32_t d = 0; d < others.size(); ++d)
+      if (others.entry(d).digest[15] % 10 == 0)
+        there += hits(others.tokens(d));
+    if (here + there == 0)
+      return;
+    const auto a = static_cast<unsigned __int128>(here) * heldThere;
+    const auto b = static_cast<unsigned __int128>(there) * heldHere;
+    summary.precision = int32_t((a << 16) / (a + b));
+  }
+
+  /// Templates and skeletons of libraries that are merged or added to: their counts add up.
+  void takeOver() {
+    std::map<std::pair<semdns_pattern_kind, std::string>, patterns::Pattern> sums;
+    const auto add = [&](const patterns::Pattern &p) {
+      const auto [at, fresh] = sums.emplace(std::make_pair(p.kind, p.text), p);
+      if (!fresh) {
+        addTo(at->second.count, p.count);
+        addTo(at->second.documents, p.documents);
+        at->second.score = 0;
+      }
+    };
+    for (const auto &p : inherited_)
+      add(p);
+    if (sums.empty())
+      return;
+    for (const auto &p : library_.patterns)
+      if (p.kind == SEMDNS_PATTERN_TEMPLATE || p.kind == SEMDNS_PATTERN_DOCUMENT)
+        add(p);
+    std::erase_if(library_.patterns, [](const patterns::Pattern &p) {
+      return p.kind == SEMDNS_PATTERN_TEMPLATE || p.kind == SEMDNS_PATTERN_DOCUMENT;
+    });
+    summary_.templates = summary_.documents = {};
+    for (auto &[key, p] : sums) {
+      // The score follows from the counts.
+      uint64_t bytes = p.text.size() + 1;
+      for (size_t at = 0; (at = p.text.find('<', at)) != p.text.npos; ++at)
+        bytes -= p.text.find('>', at) - at + 2;
+      p.score = q16(log2Q24(p.kind == SEMDNS_PATTERN_TEMPLATE ? p.count * bytes : p.documents));
+      KindSummary &summary =
+          p.kind == SEMDNS_PATTERN_TEMPLATE ? summary_.templates : summary_.documents;
+      ++summary.patterns;
+      summary.bytes += sizeof(semdns_pattern) + p.text.size();
+      if (summary.examples.size() < 8)
+        summary.examples.push_back(p.text);
+      library_.patterns.push_back(std::move(p));
+    }
+  }
+
+  /// What each kind costs and gives, for inspect-artifact.
+  void tellKinds() {
+    const std::pair<const char *, KindSummary *> kinds[] = {
+        {"ngram", &summary_.ngrams},         {"keyword", &summary_.keywords},
+        {"phrase", &summary_.phrases},       {"template", &summary_.templates},
+        {"cluster", &summary_.clusters},     {"document", &summary_.documents},
+        {"dictionary", &summary_.dictionary}};
+    for (const auto &[name, kind] : kinds) {
+      const std::string key = std::string("kind.") + name + ".";
+      auto &meta = library_.meta;
+      if (summary_.corpusWords && kind->patterns && std::string_view(name) != "dictionary")
+        meta[key + "covered"] =
+            std::to_string(kind->coveredWords) + "/" + std::to_string(summary_.corpusWords);
+      if (kind->heldOut)
+        meta[key + "held_out"] = std::to_string(kind->with) + "/" + std::to_string(kind->plain) +
+                                 "/" + std::to_string(kind->heldOut);
+      if (kind->precision >= 0)
+        meta[key + "precision"] = std::to_string(kind->precision);
+      if (kind->dropped)
+        meta[key + "dropped"] = std::to_string(kind->bytes) + " bytes, more than it saves";
+    }
   }
 
   std::vector<Candidate> bestOf(std::vector<Candidate> candidates, semdns_pattern_kind kind) {
@@ -1158,11 +1572,15 @@ private:
     return candidates;
   }
 
-  void keep(const std::vector<Candidate> &candidates, semdns_pattern_kind kind,
+  void keep(const std::vector<Candidate> &candidates, semdns_pattern_kind kind, const Grams &grams,
             KindSummary &summary) {
     summary.patterns = candidates.size();
     for (const Candidate &c : candidates) {
-      const Gram &g = gram(c);
+      // A cluster is as frequent as its words together, and stands for its representative.
+      Gram g = c.words.empty() ? grams.gram(c.level, c.index) : grams.gram(1, c.words.front());
+      for (size_t i = 1; i < c.words.size(); ++i)
+        addTo(g.count, grams.gram(1, c.words[i]).count);
+      summary.bytes += sizeof(semdns_pattern) + c.text.size();
       library_.patterns.push_back(
           {kind, c.level, g.count, g.documents, g.background, c.score, c.text});
       if (summary.examples.size() < 8)
@@ -1170,35 +1588,39 @@ private:
     }
   }
 
-  void cover(const std::vector<Candidate> &candidates, KindSummary &summary) const {
-    if (places_.empty())
-      return;
-    std::vector<std::vector<bool>> chosen(kPhraseWords + 1);
-    for (uint32_t n = 1; n <= kPhraseWords; ++n)
-      chosen[n].assign(grams_.size(n), false);
+  void cover(const std::vector<Candidate> &candidates, const Grams &grams,
+             const Spool<uint32_t> &stream, const std::vector<Place> &places,
+             KindSummary &summary) const {
+    const bool lines = &grams == &lineGrams_;
+    std::vector<std::vector<bool>> chosen(grams.maxTokens() + 1);
+    for (uint32_t n = 1; n <= grams.maxTokens(); ++n)
+      chosen[n].assign(grams.size(n), false);
     uint32_t longest = 0;
     for (const Candidate &c : candidates) {
       chosen[c.level][c.index] = true;
       longest = std::max(longest, c.level);
     }
-    const size_t chunks = (places_.size() + kChunkDocuments - 1) / kChunkDocuments;
+    const size_t chunks = (places.size() + kChunkDocuments - 1) / kChunkDocuments;
     std::vector<uint64_t> covered(chunks);
     parallelFor(chunks, threads_, [&](size_t chunk) {
-      const size_t end = std::min<size_t>(places_.size(), (chunk + 1) * kChunkDocuments);
-      const Spool<uint32_t> &stream = documents_->stream();
+      const size_t end = std::min<size_t>(places.size(), (chunk + 1) * kChunkDocuments);
       for (size_t d = chunk * kChunkDocuments; d < end; ++d) {
         uint64_t until = 0;
-        for (uint64_t i = places_[d].begin; i < places_[d].end; ++i) {
+        for (uint64_t i = places[d].begin; i < places[d].end; ++i) {
           uint32_t index = 0;
-          for (uint32_t n = 1; n <= longest && i + n <= places_[d].end; ++n) {
-            const uint32_t word = stream[i + n - 1];
-            index = word ? grams_.extend(n, index, word) : 0;
+          for (uint32_t n = 1; n <= longest && i + n <= places[d].end; ++n) {
+            const uint32_t token = stream[i + n - 1];
+            index = token ? grams.extend(n, index, token) : 0;
             if (!index)
               break;
             if (chosen[n][index])
               until = std::max(until, i + n);
           }
-          covered[chunk] += i < until && stream[i] != WordSplitter::kGap;
+          if (i >= until || stream[i] == WordSplitter::kGap)
+            continue;
+          const std::string_view spelling = vocabulary_.spelling(stream[i]);
+          covered[chunk] +=
+              lines ? 1 + uint64_t(std::count(spelling.begin(), spelling.end(), ' ')) : 1;
         }
       }
     });
@@ -1240,7 +1662,13 @@ private:
   std::vector<uint32_t> owners_;           ///< of each of these
   std::vector<Place> places_;              ///< their tokens, sorted by owner
   std::vector<std::vector<uint32_t>> excluded_;
-  Grams grams_;
+  Grams grams_, slottedGrams_, lineGrams_;
+  std::vector<Place> slottedPlaces_, linePlaces_;
+  Spool<uint32_t> lineStream_;               ///< frequent lines alone
+  std::vector<bool> isHeld_;                 ///< of each of kept_
+  std::string heldText_;                     ///< what is measured on; empty: too little
+  uint64_t plainBytes_ = 0;                  ///< of it, compressed without help
+  std::vector<patterns::Pattern> inherited_; ///< templates and skeletons of merged libraries
   std::optional<Finished> parent_, base_;
   std::map<std::pair<semdns_pattern_kind, std::string_view>, const patterns::Pattern *>
       parentPatterns_;

@@ -47,12 +47,20 @@ struct Options {
 /// What a kind's patterns amount to.
 struct KindSummary {
   uint64_t patterns = 0;
+  uint64_t bytes = 0;                ///< that they cost in the library
   uint64_t coveredWords = 0;         ///< words of the corpus within an occurrence of one of them
   std::vector<std::string> examples; ///< the best, best first, at most 8
+  /// Bytes that zstd -9 makes of `heldOut` bytes of text that the kind was not chosen by, in
+  /// contexts of 4 KB, alone and with the kind's texts as a prefix. 0: not measured.
+  uint64_t heldOut = 0, plain = 0, with = 0;
+  bool dropped = false; ///< it saves less than it costs, on as much text as the corpus has
+  /// Of held-out documents with one of the patterns, the share that is the domain's, domain and
+  /// background weighed alike; Q16, -1: not measured.
+  int32_t precision = -1;
 };
 
 struct Summary {
-  KindSummary ngrams, keywords, phrases;
+  KindSummary ngrams, keywords, phrases, templates, clusters, documents, dictionary;
   uint64_t backgroundBytes = 0;
   std::string noDictionary;                         ///< why there is none, if there is none
   uint64_t exactDuplicates = 0, nearDuplicates = 0; ///< documents left out

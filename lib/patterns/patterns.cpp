@@ -22,19 +22,27 @@ constexpr uint32_t kCodecTags[] = {SEMDNS_TAG_DICT, SEMDNS_TAG_PHRS, SEMDNS_TAG_
                                    SEMDNS_TAG_BYTM};
 
 bool knownKind(uint32_t kind) {
-  return kind >= SEMDNS_PATTERN_NGRAM && kind <= SEMDNS_PATTERN_PHRASE;
+  return (kind >= SEMDNS_PATTERN_NGRAM && kind <= SEMDNS_PATTERN_CLUSTER) ||
+         kind == SEMDNS_PATTERN_DOCUMENT;
 }
 
 uint32_t maxWords(uint32_t kind) {
-  return kind == SEMDNS_PATTERN_PHRASE ? SEMDNS_PATS_MAX_WORDS : 3;
+  return kind >= SEMDNS_PATTERN_PHRASE ? SEMDNS_PATS_MAX_WORDS : 3;
 }
 
-/// Words of a text, or 0 if it is not words joined by single spaces.
-uint32_t countWords(std::string_view text) {
-  if (text.empty() || text.front() == ' ' || text.back() == ' ' || text.find("  ") != text.npos ||
-      text.find('\0') != text.npos)
-    return 0;
-  return uint32_t(1 + std::count(text.begin(), text.end(), ' '));
+/// Words of a text, or 0 if it is not words joined by single spaces. Of a skeleton the lines, each
+/// of which is words.
+uint32_t countWords(std::string_view text, bool lines) {
+  uint32_t words = 1;
+  char before = ' ';
+  for (const char c : text) {
+    const bool between = c == ' ' || (lines && c == '\n');
+    if (c == 0 || (between && (before == ' ' || before == '\n')))
+      return 0;
+    words += lines ? c == '\n' : c == ' ';
+    before = c;
+  }
+  return before == ' ' || before == '\n' ? 0 : words;
 }
 
 /// What is wrong with a record, or null.
@@ -44,7 +52,8 @@ const char *flaw(uint32_t kind, uint32_t words, uint32_t count, uint32_t documen
     return "unknown kind";
   if (text.size() > SEMDNS_PATS_MAX_TEXT)
     return "text is too long";
-  if (words == 0 || words > maxWords(kind) || countWords(text) != words)
+  if (words == 0 || words > maxWords(kind) ||
+      countWords(text, kind == SEMDNS_PATTERN_DOCUMENT) != words)
     return "the text is not as many words as stated, joined by single spaces";
   if (documents == 0 || documents > count)
     return "document frequency is not within 1..count";

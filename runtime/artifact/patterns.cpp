@@ -9,17 +9,24 @@ using base::fail;
 
 namespace {
 
-// Words of a text, 0 if it is not words joined by single spaces.
-uint32_t countWords(std::string_view text) {
+// Words of a text, 0 if it is not words joined by single spaces. Of a skeleton the lines, each of
+// which is words.
+uint32_t countWords(std::string_view text, bool lines) {
   uint32_t words = 1;
   char before = ' ';
   for (const char c : text) {
-    if (c == 0 || (c == ' ' && before == ' '))
+    const bool between = c == ' ' || (lines && c == '\n');
+    if (c == 0 || (between && (before == ' ' || before == '\n')))
       return 0;
-    words += c == ' ';
+    words += lines ? c == '\n' : c == ' ';
     before = c;
   }
-  return before == ' ' ? 0 : words;
+  return before == ' ' || before == '\n' ? 0 : words;
+}
+
+bool knownKind(uint32_t kind) {
+  return (kind >= SEMDNS_PATTERN_NGRAM && kind <= SEMDNS_PATTERN_CLUSTER) ||
+         kind == SEMDNS_PATTERN_DOCUMENT;
 }
 
 } // namespace
@@ -65,13 +72,13 @@ bool Patterns::parse(Span span, Patterns &out, base::Error &error) {
                   i, r.text_size, r.text_offset, SEMDNS_PATS_MAX_TEXT, next, h.string_bytes);
     next += r.text_size;
     const std::string_view text = p.text(i);
-    const uint32_t maxWords = r.kind == SEMDNS_PATTERN_PHRASE ? SEMDNS_PATS_MAX_WORDS : 3;
-    if (r.kind < SEMDNS_PATTERN_NGRAM || r.kind > SEMDNS_PATTERN_PHRASE || r.words < 1 ||
-        r.words > maxWords || countWords(text) != r.words)
+    const uint32_t maxWords = r.kind >= SEMDNS_PATTERN_PHRASE ? SEMDNS_PATS_MAX_WORDS : 3;
+    if (!knownKind(r.kind) || r.words < 1 || r.words > maxWords ||
+        countWords(text, r.kind == SEMDNS_PATTERN_DOCUMENT) != r.words)
       return fail(
           error, SEMDNS_ERROR_SECTION, kTag, at,
-          "pattern %u: kind %u of %u words; kinds are 1 to 3, words joined by single spaces", i,
-          r.kind, r.words);
+          "pattern %u: kind %u of %u words; kinds are 1 to 5 and 7, words joined by single spaces",
+          i, r.kind, r.words);
     if (base::firstInvalidUtf8(text.data(), text.size()) < text.size())
       return fail(error, SEMDNS_ERROR_SECTION, kTag, at, "pattern %u: text is not UTF-8", i);
     if (r.documents < 1 || r.documents > r.count || r.documents > h.document_count ||

@@ -81,6 +81,12 @@ const char *patternKind(uint32_t kind) {
     return "keyword";
   case SEMDNS_PATTERN_PHRASE:
     return "phrase";
+  case SEMDNS_PATTERN_TEMPLATE:
+    return "template";
+  case SEMDNS_PATTERN_CLUSTER:
+    return "cluster";
+  case SEMDNS_PATTERN_DOCUMENT:
+    return "document";
   default:
     return "other";
   }
@@ -266,29 +272,96 @@ void printCodecs(std::string &out, const File &file) {
   }
 }
 
-void printPatterns(std::string &out, const artifact::Patterns &p) {
-  const semdns_pats_header &h = *p.header;
-  print(out, "\nPATTERNS  %u out of %llu documents, %llu words, %s\n", h.pattern_count,
-        static_cast<unsigned long long>(h.document_count),
-        static_cast<unsigned long long>(h.word_count), size(h.byte_count).c_str());
-  // Of each kind the strongest few.
-  for (uint32_t begin = 0; begin < h.pattern_count;) {
-    const uint32_t kind = p.patterns[begin].kind;
+/// What META says of a kind ("kind.NAME.WHAT"), or empty.
+std::string_view kindMeta(const Contents &c, const char *kind, const char *what) {
+  const std::string wanted = std::string("kind.") + kind + "." + what;
+  uint64_t cursor = 0;
+  for (std::string_view key, value; c.meta.next(cursor, key, value);)
+    if (key == wanted)
+      return value;
+  return {};
+}
+
+/// "a/b/..." as numbers; fewer than `count` where the text is not that.
+std::vector<double> numbersOf(std::string_view text, size_t count) {
+  std::vector<double> all;
+  for (size_t at = 0; at < text.size() && all.size() < count;) {
+    const size_t end = std::min(text.find('/', at), text.size());
+    all.push_back(std::strtod(std::string(text.substr(at, end - at)).c_str(), nullptr));
+    at = end + 1;
+  }
+  return all;
+}
+
+/// One kind of patterns, with what the miner measured of it.
+struct Kind {
+  const char *name;
+  std::vector<uint32_t> best; ///< the strongest few
+  size_t count = 0;
+  uint64_t bytes = 0;    ///< that they cost
+  double covered = -1;   ///< share of the corpus; < 0: not known
+  double saved = -1;     ///< share of zstd's output on held-out text
+  double precision = -1; ///< on held-out documents
+};
+
+std::vector<Kind> kindsOf(const Contents &c) {
+  const artifact::Patterns &p = c.patterns;
+  std::vector<Kind> kinds;
+  for (uint32_t begin = 0; begin < p.header->pattern_count;) {
+    const uint32_t number = p.patterns[begin].kind;
+    Kind kind;
+    kind.name = patternKind(number);
     std::vector<uint32_t> order;
-    for (; begin < h.pattern_count && p.patterns[begin].kind == kind; ++begin)
+    for (; begin < p.header->pattern_count && p.patterns[begin].kind == number; ++begin) {
       order.push_back(begin);
+      kind.bytes += sizeof(semdns_pattern) + p.patterns[begin].text_size;
+    }
     const size_t shown = std::min<size_t>(order.size(), 8);
     std::partial_sort(order.begin(), order.begin() + static_cast<long>(shown), order.end(),
                       [&](uint32_t a, uint32_t b) {
                         const int32_t x = p.patterns[a].score, y = p.patterns[b].score;
                         return x != y ? x > y : a < b;
                       });
-    print(out, "  %-8s %8zu  ", patternKind(kind), order.size());
-    for (size_t i = 0; i < shown; ++i)
-      print(out, "%s%s (%.1f)", i ? ", " : "", printable(p.text(order[i]), 60).c_str(),
-            p.patterns[order[i]].score / 65536.0);
+    kind.count = order.size();
+    kind.best.assign(order.begin(), order.begin() + static_cast<long>(shown));
+    if (const auto n = numbersOf(kindMeta(c, kind.name, "covered"), 2); n.size() == 2 && n[1] > 0)
+      kind.covered = n[0] / n[1];
+    if (const auto n = numbersOf(kindMeta(c, kind.name, "held_out"), 3); n.size() == 3 && n[1] > 0)
+      kind.saved = (n[1] - n[0]) / n[1];
+    if (const auto n = numbersOf(kindMeta(c, kind.name, "precision"), 1); n.size() == 1)
+      kind.precision = n[0] / 65536.0;
+    kinds.push_back(std::move(kind));
+  }
+  return kinds;
+}
+
+void printPatterns(std::string &out, const Contents &c) {
+  const artifact::Patterns &p = c.patterns;
+  const semdns_pats_header &h = *p.header;
+  print(out, "\nPATTERNS  %u out of %llu documents, %llu words, %s\n", h.pattern_count,
+        static_cast<unsigned long long>(h.document_count),
+        static_cast<unsigned long long>(h.word_count), size(h.byte_count).c_str());
+  for (const Kind &kind : kindsOf(c)) {
+    print(out, "  %-8s %8zu  costs %s", kind.name, kind.count, size(kind.bytes).c_str());
+    if (kind.covered >= 0)
+      print(out, ", covers %.1f %% of the words", kind.covered * 100);
+    if (kind.saved >= 0)
+      print(out, ", saves zstd %.1f %% of held-out text", kind.saved * 100);
+    if (kind.precision >= 0)
+      print(out, ", precision %.2f", kind.precision);
+    out += "\n    ";
+    for (size_t i = 0; i < kind.best.size(); ++i) {
+      std::string text(p.text(kind.best[i]));
+      for (size_t at = 0; (at = text.find('\n', at)) != text.npos;)
+        text.replace(at, 1, " / ");
+      print(out, "%s%s (%.1f)", i ? ", " : "", printable(text, 60).c_str(),
+            p.patterns[kind.best[i]].score / 65536.0);
+    }
     out += '\n';
   }
+  for (const char *name : {"ngram", "template", "document"})
+    if (const auto why = kindMeta(c, name, "dropped"); !why.empty())
+      print(out, "  %-8s  dropped: it would cost %s\n", name, printable(why).c_str());
 }
 
 } // namespace
@@ -369,7 +442,7 @@ std::string textReport(const File &file, bool allZones, const std::optional<Veri
             file.contents->gold.header->count);
   }
   if (file.contents->hasPatterns)
-    printPatterns(out, file.contents->patterns);
+    printPatterns(out, *file.contents);
   printCodecs(out, file);
 
   print(out, "\nVERIFIED  root digest, %u section digests, padding, contents", h.section_count);
@@ -504,6 +577,20 @@ std::string jsonReport(const File &file, const std::optional<Verified> &verified
                        {"words", p.word_count},
                        {"bytes", p.byte_count},
                        {"kinds", std::move(kinds)}};
+    Json details = Json::object();
+    for (const Kind &kind : kindsOf(c)) {
+      Json examples = Json::array();
+      for (const uint32_t pattern : kind.best)
+        examples.push_back(c.patterns.text(pattern));
+      const auto known = [](double value) { return value < 0 ? Json(nullptr) : Json(value); };
+      details[kind.name] = {{"count", kind.count},
+                            {"bytes", kind.bytes},
+                            {"covered", known(kind.covered)},
+                            {"saved", known(kind.saved)},
+                            {"precision", known(kind.precision)},
+                            {"examples", std::move(examples)}};
+    }
+    out["patterns"]["details"] = std::move(details);
   }
   Json checks = {{"digests", true}, {"contents", true}};
   if (verified) {

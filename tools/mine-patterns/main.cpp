@@ -36,18 +36,37 @@ constexpr const char *kExit =
     R"(Exit: 0 done, 1 input rejected or output not written, 2 usage, 5 internal error.)";
 
 nlohmann::ordered_json toJson(const mine::KindSummary &kind, uint64_t words) {
-  return {{"patterns", kind.patterns},
-          {"coverage", words ? double(kind.coveredWords) / double(words) : 0.0},
-          {"examples", kind.examples}};
+  nlohmann::ordered_json out = {
+      {"patterns", kind.patterns},
+      {"bytes", kind.bytes},
+      {"coverage", words ? double(kind.coveredWords) / double(words) : 0.0},
+      {"examples", kind.examples}};
+  if (kind.heldOut)
+    out["held_out"] = {{"bytes", kind.heldOut}, {"zstd", kind.plain}, {"zstd_with", kind.with}};
+  if (kind.precision >= 0)
+    out["precision"] = double(kind.precision) / 65536.0;
+  out["dropped"] = kind.dropped;
+  return out;
 }
 
 void printKind(const char *name, const mine::KindSummary &kind, uint64_t words) {
   std::string examples;
-  for (const auto &example : kind.examples)
-    examples += (examples.empty() ? "" : ", ") + example;
-  std::printf("%-10s %7llu  cover %4.1f %% of the words%s%s\n", name,
-              static_cast<unsigned long long>(kind.patterns),
-              words ? 100.0 * double(kind.coveredWords) / double(words) : 0.0,
+  for (const auto &example : kind.examples) {
+    std::string line = example;
+    for (size_t at = 0; (at = line.find('\n', at)) != line.npos;)
+      line.replace(at, 1, " / ");
+    examples += (examples.empty() ? "" : ", ") + line;
+  }
+  std::printf("%-10s %6llu %8.1f kB", name, static_cast<unsigned long long>(kind.patterns),
+              double(kind.bytes) / 1e3);
+  if (words && kind.patterns)
+    std::printf("  cover %4.1f %%", 100.0 * double(kind.coveredWords) / double(words));
+  if (kind.heldOut)
+    std::printf("  save %4.1f %%",
+                100.0 * (double(kind.plain) - double(kind.with)) / double(kind.plain));
+  if (kind.precision >= 0)
+    std::printf("  precision %.2f", double(kind.precision) / 65536.0);
+  std::printf("%s%s%s\n", kind.dropped ? "  (dropped: costs more than it saves)" : "",
               examples.empty() ? "" : ": ", examples.c_str());
 }
 
@@ -240,7 +259,8 @@ int main(int argc, char **argv) {
   if (!options.workFolder.empty()) {
     std::error_code ec; // nothing depends on whether it goes
     for (const char *name : {"corpus", "background"})
-      for (const char *part : {".checkpoint", ".texts", ".entries", ".tokens", ".words", ".owners"})
+      for (const char *part : {".checkpoint", ".texts", ".entries", ".tokens", ".slotted", ".lines",
+                               ".words", ".owners"})
         std::filesystem::remove(options.workFolder + "/" + name + part, ec);
     std::filesystem::remove(options.workFolder, ec); // only if nothing else lies there
   }
@@ -289,6 +309,9 @@ int main(int argc, char **argv) {
         {"ngrams", toJson(summary.ngrams, words)},
         {"keywords", toJson(summary.keywords, words)},
         {"phrases", toJson(summary.phrases, words)},
+        {"templates", toJson(summary.templates, words)},
+        {"skeletons", toJson(summary.documents, words)},
+        {"clusters", toJson(summary.clusters, words)},
         {"dictionary_bytes", bytesOf(*library, SEMDNS_TAG_DICT)},
         {"codec_bytes", codecs},
     };
@@ -313,6 +336,12 @@ int main(int argc, char **argv) {
   printKind("n-grams", summary.ngrams, words);
   printKind("keywords", summary.keywords, words);
   printKind("phrases", summary.phrases, words);
+  printKind("templates", summary.templates, words);
+  printKind("skeletons", summary.documents, words);
+  printKind("clusters", summary.clusters, words);
+  if (summary.inherited)
+    std::printf("left to the parent: %llu patterns\n",
+                static_cast<unsigned long long>(summary.inherited));
   for (const auto &[name, size] : codecs.items())
     std::printf("codec %-5s %6llu  bytes of tables\n", name.c_str(),
                 static_cast<unsigned long long>(size.get<uint64_t>()));

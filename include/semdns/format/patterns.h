@@ -7,7 +7,8 @@
  *     char strings[string_bytes]              the texts in the order of the patterns, nothing
  * between
  *
- * A text is 1..SEMDNS_PATS_MAX_WORDS words joined by single spaces. Words are the tokeniser's
+ * A text is 1..SEMDNS_PATS_MAX_WORDS words joined by single spaces (of kind DOCUMENT: lines of such,
+ * joined by '\n'). Words are the tokeniser's
  * (format/text.h: normalised, so lower case), punctuation excluded: a pattern never reaches across
  * punctuation, so that each one is a possible stage 1 term.
  *
@@ -33,9 +34,15 @@ enum semdns_pattern_kind {
   SEMDNS_PATTERN_PHRASE = 3,    /* run of 2..SEMDNS_PATS_MAX_WORDS words that belong together;
                                    score: bits of pointwise mutual information of the weaker of the
                                    two cuts next to its ends */
-  SEMDNS_PATTERN_TEMPLATE = 4,  /* reserved: syntactic template with typed slots */
-  SEMDNS_PATTERN_CLUSTER = 5,   /* reserved: semantic cluster */
-  SEMDNS_PATTERN_STATISTIC = 6, /* reserved: frozen order-1..3 statistics */
+  SEMDNS_PATTERN_TEMPLATE = 4,  /* run of 3..SEMDNS_PATS_MAX_WORDS words with typed slots: one of <number>,
+                                   <date>, <amount>, <citation>, <section>, <identifier>, <dose>, <url> is a
+                                   word; score: as of n-grams, without the slots */
+  SEMDNS_PATTERN_CLUSTER = 5,   /* 3..SEMDNS_PATS_MAX_WORDS words used alike, the representative first,
+                                   then by likeness to it; score: their mean likeness, 0..1 */
+  SEMDNS_PATTERN_STATISTIC = 6, /* not in PATS: section STAT */
+  SEMDNS_PATTERN_DOCUMENT = 7,  /* skeleton of documents: 2..SEMDNS_PATS_MAX_WORDS lines (`words` counts
+                                   them) that follow each other, other text between them;
+                                   score: log2 of the documents */
 };
 
 /* How the scores of keywords came about. */

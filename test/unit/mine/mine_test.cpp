@@ -496,6 +496,48 @@ TEST(Mine, AChildStoresTheDifference) {
   EXPECT_THAT(mined(options), HasSubstr("was mined with --parent"));
 }
 
+/// Templates, skeletons and clusters from documents that were made to have them.
+TEST(Mine, TemplatesSkeletonsClusters) {
+  test::ScratchFolder f;
+  Random random;
+  const std::vector<std::string> days = {"monday", "tuesday", "friday"};
+  const std::vector<std::string> filler = {"stone", "water", "paper", "glass", "iron",
+                                           "wood",  "sand",  "wool",  "leaf",  "bone"};
+  std::string rows;
+  const auto noise = [&] {
+    std::string text;
+    for (int i = 0; i < 25; ++i)
+      text += filler[random(10)] + " ";
+    return text + std::to_string(random(100000)) + " grain";
+  };
+  for (int i = 0; i < 400; ++i) {
+    rows += "{\"text\":\"Lease of premises\\nThis lease is dated March " +
+            std::to_string(1 + random(28)) + ", 20" + std::to_string(10 + random(15)) +
+            " between us. " + noise() + "\\nTerm and renewal\\n" + noise() + " every " +
+            days[random(3)] + " morning we meet\\nSignatures\\n" + noise() + "\"}\n";
+  }
+  mine::Options options{.domain = "d", .inputs = {f.write("a.jsonl", rows)}};
+  patterns::PatternLibrary l;
+  options.jobs = 1;
+  const std::string bytes = mined(options, &l);
+  EXPECT_THAT(texts(l, SEMDNS_PATTERN_TEMPLATE), Contains(HasSubstr("lease is dated <date>")));
+  EXPECT_THAT(texts(l, SEMDNS_PATTERN_DOCUMENT),
+              Contains("lease of premises\nterm and renewal\nsignatures"));
+  bool daysTogether = false;
+  for (const auto &text : texts(l, SEMDNS_PATTERN_CLUSTER))
+    daysTogether |= text.find("monday") != text.npos && text.find("friday") != text.npos &&
+                    text.find("tuesday") != text.npos;
+  EXPECT_TRUE(daysTogether);
+  EXPECT_EQ(l.meta.count("kind.phrase.covered"), 1u);
+  options.jobs = 3;
+  EXPECT_TRUE(mined(options) == bytes);
+  // An excluded word takes its template and its line along.
+  options.excluded = {"dated", "renewal"};
+  mined(options, &l);
+  EXPECT_THAT(texts(l, SEMDNS_PATTERN_TEMPLATE), Not(Contains(HasSubstr("dated"))));
+  EXPECT_THAT(texts(l, SEMDNS_PATTERN_DOCUMENT), Not(Contains(HasSubstr("renewal"))));
+}
+
 TEST(Mine, MaxSizeIsKept) {
   test::ScratchFolder f;
   mine::Options options{.domain = "d", .inputs = {f.write("a", joined(legalDocuments()))}};

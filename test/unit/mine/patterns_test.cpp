@@ -26,6 +26,9 @@ patterns::PatternLibrary sample() {
       {SEMDNS_PATTERN_KEYWORD, 1, 40, 30, 1, 200000, "court"},
       {SEMDNS_PATTERN_KEYWORD, 2, 12, 9, 0, -5, "caf\u00e9 r\u00e9sum\u00e9"},
   };
+  l.patterns.push_back({SEMDNS_PATTERN_DOCUMENT, 2, 5, 5, 0, 1, "drug name\nside effects"});
+  l.patterns.push_back({SEMDNS_PATTERN_TEMPLATE, 3, 5, 5, 0, 1, "dated <date> between"});
+  l.patterns.push_back({SEMDNS_PATTERN_CLUSTER, 3, 5, 5, 0, 1, "may june july"});
   l.codecs[SEMDNS_TAG_DICT] = std::string("\x37\xa4\x30\xec", 4) + std::string(200, 'd');
   return l;
 }
@@ -43,14 +46,14 @@ TEST(Patterns, RoundTrip) {
   EXPECT_EQ(back->codecs, sample().codecs);
   EXPECT_EQ(back->documentCount, 100u);
   EXPECT_EQ(back->backgroundDocuments, 50u);
-  ASSERT_EQ(back->patterns.size(), 4u);
+  ASSERT_EQ(back->patterns.size(), 7u);
   const auto [begin, end] = back->ofKind(SEMDNS_PATTERN_KEYWORD);
   ASSERT_EQ(end - begin, 2);
   EXPECT_EQ(begin[0].text, "caf\u00e9 r\u00e9sum\u00e9");
   EXPECT_EQ(begin[0].score, -5);
   EXPECT_EQ(begin[1].background, 1u);
-  EXPECT_EQ(back->patterns.back().words, 3u);
-  const auto none = back->ofKind(SEMDNS_PATTERN_CLUSTER);
+  EXPECT_EQ(back->patterns.back().words, 2u);
+  const auto none = back->ofKind(SEMDNS_PATTERN_STATISTIC);
   EXPECT_EQ(none.first, none.second);
   EXPECT_EQ(patterns::buildPlib(*back, error), bytes);
 }
@@ -98,7 +101,7 @@ TEST(Patterns, RefusesDamagedSections) {
   EXPECT_THAT(with(SIZE_MAX, 8, 0), HasSubstr("no documents"));
   EXPECT_THAT(with(SIZE_MAX, 48, 2), HasSubstr("contrast"));
   EXPECT_THAT(with(SIZE_MAX, 60, 1), HasSubstr("reserved"));
-  EXPECT_THAT(with(0, 0, 4), HasSubstr("unknown kind"));
+  EXPECT_THAT(with(0, 0, 6), HasSubstr("unknown kind"));
   EXPECT_THAT(with(0, 4, 2), HasSubstr("words as stated"));
   EXPECT_THAT(with(0, 8, 0), HasSubstr("document frequency"));
   EXPECT_THAT(with(0, 12, 41), HasSubstr("document frequency"));
