@@ -15,7 +15,7 @@ namespace semdns::mine {
 namespace {
 
 constexpr uint64_t kBatchBytes = uint64_t(4) << 20;
-constexpr uint64_t kCheckpointBytes = uint64_t(32) << 20;
+constexpr uint64_t kCheckpointBytes = uint64_t(8) << 20;
 
 bool appendName(Spool<char> &spool, std::string_view name, std::string &error) {
   const auto size = uint32_t(name.size());
