@@ -306,7 +306,7 @@ TEST(Contents, Patterns) {
   for (size_t at : {0, 4, 40, 48, 52, 60})
     EXPECT_EQ(code(at, UINT32_MAX), bad) << at;
   EXPECT_EQ(code(8, 1), bad);                 // fewer documents than a pattern is in
-  EXPECT_EQ(code(second, 4), bad);            // reserved kind
+  EXPECT_EQ(code(second, 6), bad);            // reserved kind
   EXPECT_EQ(code(second, 1), SEMDNS_OK);      // still sorted
   EXPECT_EQ(code(second - 32, 3), SEMDNS_OK); // "heron", then "tall owl"
   EXPECT_EQ(code(second + 4, 3), bad);        // words
