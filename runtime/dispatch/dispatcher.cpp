@@ -55,6 +55,7 @@ struct Ticket {
   bool hedged, hedgeOver, panicked, hasFinal;
   uint8_t zonesTried;
   semdns_artifact *artifact;
+  bool holdsLane; ///< the reference is the lane's
   uint64_t epoch; ///< of the configuration that rule[] is about
   uint32_t rule[SEMDNS_CHAIN_MAX], chain[SEMDNS_CHAIN_MAX];
   uint32_t rulesKnown;
@@ -95,6 +96,9 @@ struct alignas(64) Lane {
   uint32_t cursor;        ///< of maintain
   uint32_t exploreCredit; ///< per mille of an attempt
   uint64_t sequence;
+  semdns_artifact
+      *artifact;    ///< one reference for all of the lane's tickets that have it; may be null
+  uint32_t holders; ///< how many these are
   semdns_stats stats;
 };
 
@@ -394,6 +398,34 @@ struct Ending {
   uint32_t status = SEMDNS_NOENGINE, reason = SEMDNS_REASON_NO_ENDPOINT;
   uint64_t retryAfter = 0;
 };
+
+/// Drops the ticket's artifact. The lane keeps the one that its resolver has: counting references
+/// to it query by query would have all threads write one line.
+void dropArtifact(const semdns_dispatcher &d, Lane &lane, Ticket &t) {
+  if (!t.holdsLane) {
+    semdns_artifact_release(t.artifact);
+  } else if (!--lane.holders && !semdns::resolve::isCurrent(*d.resolver, lane.artifact)) {
+    semdns_artifact_release(lane.artifact);
+    lane.artifact = nullptr;
+  }
+  t.artifact = nullptr;
+  t.holdsLane = false;
+}
+
+/// Gives the ticket another artifact.
+void holdArtifact(const semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_artifact *artifact) {
+  if (lane.artifact != artifact && !lane.holders) {
+    semdns_artifact_release(lane.artifact);
+    lane.artifact = semdns_artifact_retain(artifact);
+  }
+  const bool ofLane = lane.artifact == artifact;
+  lane.holders += ofLane;
+  if (!ofLane)
+    semdns_artifact_retain(artifact);
+  dropArtifact(d, lane, t);
+  t.artifact = artifact;
+  t.holdsLane = ofLane;
+}
 
 /// What others wait for with this ticket, if anything, goes on without it.
 void leaveFlight(semdns_dispatcher &d, Ticket &t) {
@@ -792,8 +824,7 @@ uint64_t forward(Lane &lane, Ticket &t, uint64_t now) {
 void freeTicket(semdns_dispatcher &d, Lane &lane, Ticket &t, uint64_t now) {
   releaseAll(d, t, now);
   leaveFlight(d, t);
-  semdns_artifact_release(t.artifact);
-  t.artifact = nullptr;
+  dropArtifact(d, lane, t);
   t.inUse = false;
   t.nextFree = lane.free;
   lane.free = static_cast<uint32_t>(&t - d.tickets);
@@ -1076,9 +1107,7 @@ bool validQuery(const semdns_dispatch_query *q) {
 void adopt(semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_artifact *artifact,
            const semdns_scratch *scratch, const semdns_query *query, semdns_answer &answer,
            uint64_t now) {
-  semdns_artifact_retain(artifact);
-  semdns_artifact_release(t.artifact);
-  t.artifact = artifact;
+  holdArtifact(d, lane, t, artifact);
   t.best = answer.best.index;
   t.bestConfidence = answer.best.confidence;
   t.margin = answer.margin;
@@ -1179,7 +1208,7 @@ void begin(semdns_dispatcher &d, Lane &lane, Ticket &t, semdns_scratch *scratch,
     return;
   }
   // Until it is known better: the root.
-  t.artifact = semdns_artifact_retain(semdns::resolve::artifactOf(*scratch));
+  holdArtifact(d, lane, t, semdns::resolve::artifactOf(*scratch));
   t.chainCount = 1;
   t.confidence = kOne;
   t.flight = outcome.flight;
@@ -1290,8 +1319,10 @@ void semdns_dispatcher_deinit(semdns_dispatcher *d) {
     return;
   semdns::cache::deinitClassifier(d->classifier);
   for (uint32_t i = 0; i < d->laneCount * d->ticketsPerLane; ++i)
-    if (d->tickets[i].inUse)
+    if (d->tickets[i].inUse && !d->tickets[i].holdsLane)
       semdns_artifact_release(d->tickets[i].artifact);
+  for (uint32_t i = 0; i < d->laneCount; ++i)
+    semdns_artifact_release(d->lanes[i].artifact);
   for (uint32_t i = 0; i < d->laneCount; ++i)
     pthread_mutex_destroy(&d->lanes[i].lock);
   for (uint32_t i = 0; i < d->pool.used; ++i)
@@ -1664,6 +1695,16 @@ uint32_t semdns_maintain(semdns_dispatcher *d, uint64_t now, uint32_t budget) {
     for (uint32_t i = 0; i < d->pool.used; ++i)
       drained |= inUse(d->pool.endpoints[i]) && d->pool.endpoints[i].draining &&
                  !load(d->pool.endpoints[i].inFlight);
+  }
+  // What a swap has left in lanes without queries.
+  for (uint32_t i = 0; i < d->laneCount; ++i) {
+    Lane &lane = d->lanes[i];
+    const LaneGuard guard(lane);
+    if (lane.artifact && !lane.holders &&
+        !semdns::resolve::isCurrent(*d->resolver, lane.artifact)) {
+      semdns_artifact_release(lane.artifact);
+      lane.artifact = nullptr;
+    }
   }
   semdns::cache::expire(d->classifier.store, now, load(d->classifier.limits.stale), entries);
   if (drained) {

@@ -86,6 +86,9 @@ semdns_artifact *artifactOf(const semdns_scratch &scratch);
 /// Lets the scratch follow its resolver's last swap, as each call that is given it does first.
 semdns_status enter(semdns_resolver *resolver, semdns_scratch *scratch);
 
+/// Whether the resolver has it at this moment.
+bool isCurrent(const semdns_resolver &resolver, const semdns_artifact *artifact);
+
 /// The answer that names `zone` without asking any stage.
 void answerWith(const semdns_artifact &artifact, uint32_t zone, uint32_t status, uint32_t reason,
                 semdns_answer &answer);

@@ -21,9 +21,9 @@ using semdns::resolve::valid;
 /// Swaps publish a new epoch; a scratch that has seen the current epoch already holds a reference
 /// to the current artifact and need not take the lock.
 struct semdns_resolver {
-  pthread_mutex_t lock; ///< guards `artifact`
-  semdns_artifact *artifact;
-  uint64_t epoch; ///< atomic; changes only under the lock
+  pthread_mutex_t lock;      ///< guards `artifact`
+  semdns_artifact *artifact; ///< atomic, too, for isCurrent()
+  uint64_t epoch;            ///< atomic; changes only under the lock
 };
 
 struct semdns_scratch {
@@ -596,6 +596,10 @@ semdns_status enter(semdns_resolver *resolver, semdns_scratch *scratch) {
   return SEMDNS_OK;
 }
 
+bool isCurrent(const semdns_resolver &resolver, const semdns_artifact *artifact) {
+  return __atomic_load_n(&resolver.artifact, __ATOMIC_RELAXED) == artifact;
+}
+
 void answerWith(const semdns_artifact &artifact, uint32_t zone, uint32_t status, uint32_t reason,
                 semdns_answer &answer) {
   semdns_kernel_answer k;
@@ -779,7 +783,7 @@ semdns_status semdns_resolver_swap_with(semdns_resolver *resolver, semdns_artifa
   const bool good = (flags & SEMDNS_SWAP_BACK) || newer(artifact->serial, served) ||
                     !memcmp(artifact->digest, old->digest, sizeof old->digest);
   if (good) {
-    resolver->artifact = artifact;
+    __atomic_store_n(&resolver->artifact, artifact, __ATOMIC_RELAXED);
     __atomic_fetch_add(&resolver->epoch, 1, __ATOMIC_RELEASE);
   }
   pthread_mutex_unlock(&resolver->lock);
