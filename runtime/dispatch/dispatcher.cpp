@@ -307,11 +307,11 @@ void endAttempt(semdns_dispatcher &d, Attempt &a, Verdict verdict, uint64_t late
     const uint64_t expected = foreseen(e, a.work, a.expected, a.produced);
     onSuccess(d.pool, a.slot, settings, a.probe, took, expected, now);
     if (settings.learning)
-      learn(d.history, a.row, a.zone, a.slot, a.generation, paceOf(took, expected), now);
+      learn(d.history, a.row, a.zone, a.slot, a.generation, took, expected, now);
   } else if (verdict == Verdict::Failure) {
     onFailure(d.pool, a.slot, settings, a.probe, now);
     if (settings.learning)
-      learn(d.history, a.row, a.zone, a.slot, a.generation, 0, now);
+      learn(d.history, a.row, a.zone, a.slot, a.generation, 0, 0, now);
   }
   giveBack(d.pool, a.slot, a.work, a.probe, now);
 }

@@ -10,7 +10,7 @@ constexpr uint64_t kForgotten = 10 * kHistoryHalf;
 
 constexpr size_t align64(size_t n) { return (n + 63) & ~size_t(63); }
 
-uint32_t averaged(uint32_t old, uint32_t value) {
+template <typename T> T averaged(T old, T value) {
   return value >= old ? old + (value - old) / 8 : old - (old - value + 7) / 8;
 }
 
@@ -80,17 +80,21 @@ uint32_t rowOf(History &history, uint64_t zone, bool make, uint64_t now) {
 }
 
 void learn(History &history, uint32_t row, uint64_t zone, uint32_t slot, uint32_t generation,
-           uint32_t pace, uint64_t now) {
+           uint64_t took, uint64_t foreseen, uint64_t now) {
   if (row == kNobody || load(history.zones[row]) != zone)
     return; // another zone's by now
   HistoryCell &cell = history.cells[size_t(row) * history.endpoints + slot];
   const bool known = load(cell.samples) && load(cell.generation) == generation;
-  const uint32_t success = pace ? kOne : 0;
+  const uint32_t success = took ? kOne : 0;
   store(cell.success, averaged(known ? load(cell.success) : kOne, success));
-  if (pace)
-    store(cell.pace, known && load(cell.pace) ? averaged(load(cell.pace), pace) : pace);
-  else if (!known)
+  if (took) {
+    const bool before = known && load(cell.pace);
+    store(cell.took, before ? averaged(load(cell.took), took) : took);
+    store(cell.foreseen, before ? averaged(load(cell.foreseen), foreseen) : foreseen);
+    store(cell.pace, paceOf(load(cell.took), load(cell.foreseen)));
+  } else if (!known) {
     store(cell.pace, 0u);
+  }
   // What has faded counts for as little from here on.
   const uint64_t since =
       known && now > load(cell.seen) ? (now - load(cell.seen)) / kHistoryHalf : 0;

@@ -15,10 +15,11 @@ constexpr uint64_t kHistoryHalf =
 /// Of one zone at one endpoint; every field atomic.
 struct HistoryCell {
   uint32_t generation; ///< of the endpoint's slot; another one's says nothing
-  uint32_t pace;       ///< Q16, as Endpoint::pace
+  uint32_t pace;       ///< Q16, as Endpoint::pace: took over foreseen
   uint32_t success;    ///< Q16
   uint32_t samples;    ///< up to 64
   uint64_t seen;
+  uint64_t took, foreseen; ///< ns, decayed
 };
 
 struct History {
@@ -38,10 +39,11 @@ uint32_t rowOf(History &history, uint64_t zone, bool make, uint64_t now);
 inline const HistoryCell *cellsOf(const History &history, uint32_t row) {
   return row == kNobody ? nullptr : history.cells + size_t(row) * history.endpoints;
 }
-/// An attempt of the zone has ended well, at this pace, or badly (pace 0). Threads may lose each
-/// other's sample.
+/// An attempt of the zone has ended well, after `took` ns where `foreseen` were expected, or badly
+/// (took 0). Sums are kept, not ratios: a small request behind a large one says little of an
+/// endpoint's pace. Threads may lose each other's sample.
 void learn(History &history, uint32_t row, uint64_t zone, uint32_t slot, uint32_t generation,
-           uint32_t pace, uint64_t now);
+           uint64_t took, uint64_t foreseen, uint64_t now);
 
 /// The endpoint's own figures, drawn towards the cell's by what that one has seen: half way at 8
 /// samples without fading.

@@ -315,9 +315,16 @@ Choice choose(Pool &pool, uint32_t engine, const Settings &settings, const Rules
     wanted[1] += standing > 1 && wanted[1] >= wanted[0];
   }
   if (request.explores && rules.method == Method::Score) {
-    // Of those that the zone has not tried for a while, the one that it knows least of.
+    // Of those that the zone has not tried for a while, the one that it knows least of. Prefixes
+    // are not spent on it, and one that has work is being tried.
     uint64_t oldest = UINT64_MAX;
+    uint32_t mostHeld = 0;
+    for (uint32_t place = 0; place < standing && request.held; ++place)
+      mostHeld = request.held[stands[place]] > mostHeld ? request.held[stands[place]] : mostHeld;
     for (uint32_t place = 0; place < standing; ++place) {
+      if ((request.held && request.held[stands[place]] + 1u < mostHeld) ||
+          load(pool.endpoints[stands[place]].inFlight))
+        continue;
       const uint64_t seen = lastSeen(pool.endpoints[stands[place]], request.history, stands[place]);
       if (seen < oldest && request.now - seen >= kHistoryHalf) {
         oldest = seen;

@@ -376,14 +376,14 @@ TEST(History, RowsAreBoundedAndForgotten) {
   e.success = kOne;
   e.pace = kOne;
   for (int i = 0; i < 8; ++i)
-    learn(h, row, 1, 2, 7, 4 * kOne, now);
+    learn(h, row, 1, 2, 7, 4 * kSecond, kSecond, now);
   const HistoryCell &cell = cellsOf(h, row)[2];
   EXPECT_EQ(learntOf(e, cell, now).pace, kOne + 3 * kOne / 2); // half way after 8
   EXPECT_LT(learntOf(e, cell, now + kHistoryHalf).pace, kOne + 3 * kOne / 2);
   EXPECT_EQ(learntOf(e, cell, now + 20 * kHistoryHalf).pace, kOne);
   e.generation = 9; // another endpoint in its slot
   EXPECT_EQ(learntOf(e, cell, now).pace, kOne);
-  learn(h, row, 5, 2, 7, 0, now); // the row is not zone 5's
+  learn(h, row, 5, 2, 7, 0, 0, now); // the row is not zone 5's
   e.generation = 7;
   EXPECT_EQ(learntOf(e, cell, now).success, kOne);
   now += 301 * kSecond;
