@@ -21,17 +21,28 @@ std::string asString(const std::vector<uint8_t> &bytes) {
 
 } // namespace
 
-void addCodecs(const Summary &summary, uint32_t kAnonymity, unsigned threads, uint64_t maxTurbo,
+void addCodecs(const Summary &summary, unsigned threads, uint64_t maxTurbo,
                patterns::PatternLibrary &library, Diagnostics &diags) {
-  const auto it = library.meta.find("mine.codecs");
-  const auto mask =
-      uint32_t(it == library.meta.end() ? 0 : std::strtoul(it->second.c_str(), nullptr, 10));
+  const auto number = [&](const char *key) -> uint64_t {
+    const auto it = library.meta.find(key);
+    return it == library.meta.end() ? 0 : std::strtoull(it->second.c_str(), nullptr, 10);
+  };
+  const auto mask = uint32_t(number("mine.codecs"));
+  const auto kAnonymity = uint32_t(std::max<uint64_t>(number("mine.k_anonymity"), 1));
+  const uint64_t maxSize = number("mine.max_size");
+  // What is left of --max-size.
+  const auto room = [&]() -> uint64_t {
+    std::string error;
+    const uint64_t size = maxSize ? patterns::buildPlib(library, error).size() + 256 : 0;
+    return !maxSize ? UINT64_MAX : size < maxSize ? maxSize - size : 0;
+  };
   const auto wants = [&](semdns_codec_mode mode) { return mask >> mode & 1; };
   std::vector<std::string_view> texts(summary.texts.begin(), summary.texts.end());
   if (texts.empty())
     return; // a library that was added up from statistics
 
-  if (wants(SEMDNS_CODEC_TURBO)) {
+  // What a base library brought along stays: frames are made with it.
+  if (wants(SEMDNS_CODEC_TURBO) && !library.codecs.contains(SEMDNS_TAG_PHRS)) {
     // One owner's documents together, owners in the order of their first document's digest: owners'
     // numbers are names only.
     std::vector<std::vector<std::string_view>> byOwner;
@@ -54,7 +65,7 @@ void addCodecs(const Summary &summary, uint32_t kAnonymity, unsigned threads, ui
       }
     Progress progress("phrases", 1000, "");
     codec::PhraseOptions options;
-    options.maxBytes = maxTurbo;
+    options.maxBytes = std::min(maxTurbo, room());
     options.minDocuments = kAnonymity;
     options.progress = [&](uint32_t part) { progress.update(part); };
     std::string why;
@@ -69,7 +80,7 @@ void addCodecs(const Summary &summary, uint32_t kAnonymity, unsigned threads, ui
   for (const auto &[mode, tag, kind] :
        {std::tuple{SEMDNS_CODEC_FAST, SEMDNS_TAG_TOKM, SEMDNS_MODEL_TOKENS},
         std::tuple{SEMDNS_CODEC_MAX, SEMDNS_TAG_BYTM, SEMDNS_MODEL_BYTES}}) {
-    if (!wants(mode))
+    if (!wants(mode) || library.codecs.contains(tag))
       continue;
     codec::ModelOptions options;
     options.kind = kind;
@@ -80,6 +91,9 @@ void addCodecs(const Summary &summary, uint32_t kAnonymity, unsigned threads, ui
     if (bytes.empty())
       diags.note({}, std::string("no tables for ") + (mode == SEMDNS_CODEC_FAST ? "fast" : "max") +
                          ": too little text (64 KB in two documents at least)");
+    else if (bytes.size() > room())
+      diags.warning({}, std::string("--max-size leaves out the tables of ") +
+                            (mode == SEMDNS_CODEC_FAST ? "fast" : "max"));
     else
       library.codecs[tag] = asString(bytes);
   }

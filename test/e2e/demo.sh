@@ -32,6 +32,7 @@ for folder in corpora/*/; do
   [[ -f $folder/corpus.txtpb ]] && domains+=("$domain")
 done
 
+compressed=computing/git
 # One library per zone, each against all other zones: seconds for all of them.
 libraries=()
 for domain in "${domains[@]}"; do
@@ -41,8 +42,15 @@ for domain in "${domains[@]}"; do
     library=$out/$domain/$zone.plib
     libraries+=("$library")
     if newer_than "$library" "$text" $bin/mine-patterns; then continue; fi
-    show $bin/mine-patterns --domain="$zone.$domain" --input="$text" --background="$corpora" \
-      --max-patterns=1000 --dict-size=0 -f -o "$library" | sed -n '1p;3p' # size and keywords
+    input=$text codecs=none
+    if [[ $domain/$zone == "$compressed" ]]; then
+      # This zone learns to compress, too; what it will be tried on it must not have seen.
+      input=$out/$domain/$zone.txt codecs=zstd,turbo
+      head -c -4096 "$text" >"$input"
+      tail -c 4096 "$text" >"$out/context.txt"
+    fi
+    show $bin/mine-patterns --domain="$zone.$domain" --input="$input" --background="$corpora" \
+      --max-patterns=1000 --codec="$codecs" -f -o "$library" | sed -n '1p;3p' # size and keywords
   done
 done
 
@@ -69,6 +77,11 @@ show $bin/resolve-query @"$artifact" +short \
   'who wrote that sonnet about summer' \
   'hello there'
 show $bin/resolve-query @"$artifact" +trace 'which antibiotic treats pneumonia in adults'
+
+# The end of that zone's text, which no library holds: there and back.
+show $bin/compress-context @"$artifact" --zone="$compressed" --mode=turbo "$out/context.txt" -f -o "$out/context.sdnz"
+show $bin/compress-context @"$artifact" -d "$out/context.sdnz" -f -o "$out/context.back"
+cmp "$out/context.txt" "$out/context.back"
 
 cat >&2 <<EOF
 

@@ -232,18 +232,8 @@ int main(int argc, char **argv) {
   for (const std::string &what : summary.trimmed)
     diags.warning({output, 0, 0}, "--max-size leaves out " + what);
   // A base's tables stay: frames that were made with them must remain readable.
-  if (library && !summary.partial && !diags.hasErrors() && options.base.empty()) {
-    const auto owners = uint32_t(std::stoul(library->meta.at("mine.k_anonymity")));
-    mine::addCodecs(summary, owners, options.jobs, turboSize, *library, diags);
-    const uint64_t limit = std::stoull(library->meta.at("mine.max_size"));
-    std::string ignored;
-    for (const auto &[name, mode, tag] : kCodecs)
-      if (tag != SEMDNS_TAG_DICT && limit && library->codecs.contains(tag) &&
-          patterns::buildPlib(*library, ignored).size() > limit) {
-        library->codecs.erase(tag);
-        diags.warning({output, 0, 0}, std::string("--max-size leaves out the tables of ") + name);
-      }
-  }
+  if (library && !summary.partial && !diags.hasErrors() && options.base.empty())
+    mine::addCodecs(summary, options.jobs, turboSize, *library, diags);
   if (library && summary.resumed)
     diags.note({}, "went on from the checkpoint in '" + options.workFolder + "'");
   if (library && !summary.partial && !summary.noDictionary.empty() && options.dictionarySize != 0 &&
