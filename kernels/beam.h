@@ -43,30 +43,48 @@ static inline int32_t uk_log2(const uint32_t *__restrict exp2, uint32_t x) {
   return top * 256 + (int32_t)low;
 }
 
-/* Weights of a node's entries from their scores: 2^-distance to the best logit in Q16; 0 behind the
- * real ones. Returns their sum. A logit is the score's distance to the best score, negative, plus
- * the entry's bias. `scores` are overwritten. */
+/* Weights of a node's entries from their scores: 2^-distance to the best logit in Q16. Returns
+ * their sum. A logit is the score's distance to the best score (or 0), negative, plus the entry's
+ * bias; padding has a bias that leaves it no weight. `scores` are overwritten. Blocks of 16, as
+ * wide as vectors get: what follows them never meets a rest. */
 static inline uint32_t uk_beam_weigh(const uint32_t *__restrict exp2,
                                      const int32_t *__restrict bias, int32_t *__restrict scores,
-                                     uint32_t count, uint32_t gain, uint32_t *__restrict weights) {
+                                     uint32_t padded, uint32_t gain, uint32_t *__restrict weights) {
   const uint32_t limit = uk_limit(gain);
-  const int32_t top = uk_top(scores, count);
-  int32_t best = INT32_MIN;
-  for (uint32_t i = 0; i < count; ++i) {
-    const int32_t logit = bias[i] - (int32_t)uk_distance((uint32_t)(top - scores[i]), gain, limit);
-    scores[i] = logit;
-    best = logit > best ? logit : best;
-  }
+  int32_t tops[16] = {0}, bests[16];
+  for (uint32_t block = 0; block < padded; block += 16)
+    for (uint32_t i = 0; i < 16; ++i)
+      tops[i] = scores[block + i] > tops[i] ? scores[block + i] : tops[i];
+  const int32_t top = uk_top(tops, 16);
+  for (uint32_t i = 0; i < 16; ++i)
+    bests[i] = INT32_MIN;
+  for (uint32_t block = 0; block < padded; block += 16)
+    for (uint32_t i = 0; i < 16; ++i) {
+      const uint32_t behind = (uint32_t)(top - scores[block + i]);
+      const int32_t logit =
+          bias[block + i] - (int32_t)(((behind < limit ? behind : limit) * gain) >> 16);
+      scores[block + i] = logit;
+      bests[i] = logit > bests[i] ? logit : bests[i];
+    }
+  const int32_t best = uk_top(bests, 16);
   uint32_t total = 0;
-  for (uint32_t i = 0; i < count; ++i) {
-    const uint32_t x = (uint32_t)(best - scores[i]);
-    const uint32_t shift = x >> 8 > 16 ? 31 : x >> 8;
-    const uint32_t w = exp2[x & 255] >> shift;
-    weights[i] = w;
-    total += w;
+  for (uint32_t block = 0; block < padded; block += 16) {
+    int32_t nearest = INT32_MIN;
+    for (uint32_t i = 0; i < 16; ++i)
+      nearest = scores[block + i] > nearest ? scores[block + i] : nearest;
+    if (best - nearest >= 17 * 256) { /* most blocks of most nodes */
+      for (uint32_t i = 0; i < 16; ++i)
+        weights[block + i] = 0;
+      continue;
+    }
+    for (uint32_t i = 0; i < 16; ++i) {
+      const uint32_t x = (uint32_t)(best - scores[block + i]);
+      const uint32_t shift = x >> 8 > 16 ? 31 : x >> 8;
+      const uint32_t w = exp2[x & 255] >> shift;
+      weights[block + i] = w;
+      total += w;
+    }
   }
-  for (uint32_t i = count; i < uk_pad16(count); ++i)
-    weights[i] = 0;
   return total;
 }
 
@@ -119,11 +137,27 @@ static inline uint32_t uk_beam_insert(uk_beam_item *list, uint32_t count, uint32
   return count;
 }
 
+/* Brings a node's tables towards the cache: what a level reads is known before it begins, and
+ * lies far apart. The hardware follows a stream once it has begun. */
+static inline void uk_beam_fetch(const uk_beam *b, const int8_t *__restrict vectors, uint32_t dim,
+                                 uint32_t id) {
+  const semdns_beam_node node = b->nodes[id];
+  const uint32_t bytes = uk_pad16(node.entry_count) * dim;
+  const int8_t *own = vectors + (uint64_t)node.entry_begin * dim;
+  for (uint32_t at = 0; at < bytes && at < 6144; at += 64)
+    __builtin_prefetch(own + at);
+  for (uint32_t e = 0; e < node.entry_count; e += 16) {
+    __builtin_prefetch(b->bias + node.entry_begin + e);
+    __builtin_prefetch(b->target + node.entry_begin + e);
+  }
+}
+
 /* Stage 2 from the quantised text on. `score(first, padded, scores)` writes the scores of entries
- * [first, first + padded). `a` has the acceptance data; `knownRows` 0: the root answers. Writes
- * what uk_accept writes, and the trace. */
+ * [first, first + padded), whose vectors, of `dim` bytes, are in `vectors`. `a` has the acceptance
+ * data; `knownRows` 0: the root answers. Writes what uk_accept writes, and the trace. */
 template <typename Score>
-static inline void uk_descend(const uk_beam *b, const uk_acceptance *a, uint32_t gain,
+static inline void uk_descend(const uk_beam *b, const uk_acceptance *a,
+                              const int8_t *__restrict vectors, uint32_t dim, uint32_t gain,
                               uint32_t topK, uint32_t knownRows, int32_t *__restrict scores,
                               uint32_t *__restrict weights, semdns_kernel_trace *__restrict trace,
                               semdns_kernel_answer *__restrict answer, Score score) {
@@ -169,6 +203,7 @@ static inline void uk_descend(const uk_beam *b, const uk_acceptance *a, uint32_t
             continue;
           const uint32_t target = b->target[node.entry_begin + i];
           if (target & SEMDNS_BEAM_NODE) {
+            __builtin_prefetch(b->nodes + (target & ~SEMDNS_BEAM_NODE));
             nextCount = uk_beam_insert(next, nextCount, width, m, target & ~SEMDNS_BEAM_NODE);
             continue;
           }
@@ -178,14 +213,17 @@ static inline void uk_descend(const uk_beam *b, const uk_acceptance *a, uint32_t
           else if (m > guessMass || (m == guessMass && target < guess)) {
             guessMass = m;
             guess = target;
+            __builtin_prefetch(a->class_zone + target);
           }
         }
       }
     }
     beamCount = 0;
     for (uint32_t n = 0; n < nextCount; ++n)
-      if (next[n].mass >= next[0].mass >> b->header->spread)
+      if (next[n].mass >= next[0].mass >> b->header->spread && next[n].mass > guessMass) {
+        uk_beam_fetch(b, vectors, dim, next[n].id);
         beam[beamCount++] = next[n];
+      }
   }
   trace->count = slot;
 
@@ -218,7 +256,7 @@ static inline void uk_descend(const uk_beam *b, const uk_acceptance *a, uint32_t
     confidence = 65536;
   }
   while (zone && confidence < a->threshold[zone]) {
-    zone = a->parent[zone];
+    zone = b->homes[zone].parent;
     confidence = uk_beam_confidence(b, trace, weights, zone);
   }
   answer->zone = zone;

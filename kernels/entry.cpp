@@ -41,20 +41,20 @@ extern "C" void semdns_score_node(const int8_t *vectors, const int32_t *offsets,
 extern "C" __attribute__((visibility("default"))) void
 entryDescend(const uint8_t *__restrict beam, const uint8_t *__restrict clsf,
              const int8_t *__restrict vectors, const int32_t *__restrict offsets,
-             const int8_t *__restrict quant, uint32_t gain, uint32_t topK, uint32_t knownRows,
-             int32_t *__restrict scores, uint32_t *__restrict weights,
+             const int8_t *__restrict quant, uint32_t dim, uint32_t gain, uint32_t topK,
+             uint32_t knownRows, int32_t *__restrict scores, uint32_t *__restrict weights,
              semdns_kernel_trace *__restrict trace,
              semdns_kernel_answer *__restrict answer) __asm__("uk_descend");
 
 void entryDescend(const uint8_t *__restrict beam, const uint8_t *__restrict clsf,
                   const int8_t *__restrict vectors, const int32_t *__restrict offsets,
-                  const int8_t *__restrict quant, uint32_t gain, uint32_t topK, uint32_t knownRows,
-                  int32_t *__restrict scores, uint32_t *__restrict weights,
+                  const int8_t *__restrict quant, uint32_t dim, uint32_t gain, uint32_t topK,
+                  uint32_t knownRows, int32_t *__restrict scores, uint32_t *__restrict weights,
                   semdns_kernel_trace *__restrict trace, semdns_kernel_answer *__restrict answer) {
   const uk_beam b = uk_beam_of(beam);
   const uk_acceptance a = uk_acceptance_of(clsf);
   const uint32_t most = topK < SEMDNS_KERNEL_TOP_MAX ? topK : SEMDNS_KERNEL_TOP_MAX;
-  uk_descend(&b, &a, gain, most ? most : 1, knownRows, scores, weights, trace, answer,
+  uk_descend(&b, &a, vectors, dim, gain, most ? most : 1, knownRows, scores, weights, trace, answer,
              [=](uint32_t first, uint32_t padded, int32_t *__restrict out) {
                semdns_score_node(vectors, offsets, quant, first, padded, out);
              });

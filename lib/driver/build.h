@@ -31,7 +31,7 @@ struct BuildOptions {
   std::vector<std::string> calibration; ///< labelled files for the promise alone, beside the spec's
   std::optional<double> alpha, delta;   ///< override the spec's risk, each in (0, 1)
   /// Nodes of a level that stage 2 follows down a search tree, 1..8; 0: it scores all classes.
-  /// Without a value: 4 beyond pack::kFlatClasses classes, where there is no encoder.
+  /// Without a value: 3 beyond pack::kFlatClasses classes, where there is no encoder.
   std::optional<uint32_t> beam;
   std::string cache;                   ///< folder; empty: the default one; "none": no cache
   std::vector<std::string> keepCodecs; ///< artifacts whose codec tables go along

@@ -34,6 +34,8 @@ public:
     addNode({}, SEMDNS_NONE, SEMDNS_NONE);
     for (uint32_t node = 0; node < out_.nodes.size(); ++node)
       fill(node);
+    for (uint32_t z = 0; z < zones; ++z)
+      out_.homes[z].parent = z ? parents_[z] : SEMDNS_NONE;
     return std::move(out_);
   }
 
@@ -140,7 +142,8 @@ private:
       out_.homes[0] = {0, begin, begin + static_cast<uint32_t>(items.size()), 0};
     out_.target.resize((out_.target.size() + SEMDNS_LANES - 1) / SEMDNS_LANES * SEMDNS_LANES,
                        SEMDNS_NONE);
-    out_.bias.resize(out_.target.size());
+    out_.bias.resize(begin + items.size());
+    out_.bias.resize(out_.target.size(), SEMDNS_BEAM_PADDING);
   }
 
   /// Which zones the entry speaks for: its own, those that were opened above it up to `top`, and

@@ -15,7 +15,7 @@ namespace semdns::pack {
 inline constexpr uint32_t kFlatClasses = 1024;
 
 struct BeamShape {
-  uint32_t width = 4, spread = 5;
+  uint32_t width = 3, spread = 2;
   uint32_t aim = 64;   ///< entries of a node: zones are opened until there are so many
   uint32_t most = 192; ///< a zone with more children has groups of them in between
 };

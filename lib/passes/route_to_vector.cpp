@@ -302,7 +302,7 @@ private:
       descend =
           declareKernel("uk_descend",
                         {pointer, pointer, types[kVectors], types[kOffsets], types[kQuant], i32,
-                         i32, i32, types[kScores], types[kWeights], pointer, types[kAnswer]},
+                         i32, i32, i32, types[kScores], types[kWeights], pointer, types[kAnswer]},
                         {});
       scoreNode(types);
     }
@@ -755,8 +755,8 @@ private:
     measureGain(op.getGain());
     func::CallOp::create(b, descend,
                          ValueRange{arg(kBeam), arg(kClsf), arg(kVectors), arg(kOffsets),
-                                    arg(kQuant), gain, arg(kTopK), knownRows, arg(kScores),
-                                    arg(kWeights), arg(kTrace), arg(kAnswer)});
+                                    arg(kQuant), c32(dim), gain, arg(kTopK), knownRows,
+                                    arg(kScores), arg(kWeights), arg(kTrace), arg(kAnswer)});
   }
 
   void measureGain(int64_t sharpness) {

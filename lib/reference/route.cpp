@@ -329,7 +329,7 @@ private:
           SEMDNS_BOUND(std::llabs(sum) < INT64_C(1) << 24);
           score.push_back(sum);
         }
-        const int64_t top = *std::max_element(score.begin(), score.end());
+        const int64_t top = std::max<int64_t>(0, *std::max_element(score.begin(), score.end()));
         for (uint32_t i = 0; i < node.entry_count; ++i)
           score[i] = bias[node.entry_begin + i] - distance(top - score[i], gain);
         const int64_t best = *std::max_element(score.begin(), score.end());

@@ -55,9 +55,9 @@ constexpr size_t kStudentEpochs = 8;         // with a teacher
 // many.
 constexpr double kTakenShare = 0.005, kTakenShareOfAll = 0.01;
 constexpr size_t kDescribedSample = 2000, kTuneSample = 200;
-constexpr double kFinishRate = 0.1;                  // of the last passes
-constexpr size_t kBeamDim = 64;                      // where stage 2 descends: a row is one line
-constexpr size_t kBeamTableBytes = size_t(16) << 20; // of its rows
+constexpr double kFinishRate = 0.1;                 // of the last passes
+constexpr size_t kBeamDim = 64;                     // where stage 2 descends: a row is one line
+constexpr size_t kBeamTableBytes = size_t(8) << 20; // of its rows
 constexpr size_t kBeamHeldOut = 4000;
 constexpr double kDenseWork = 4e11; // multiplications that training the dense head may take
 
@@ -733,9 +733,10 @@ void Trainer::fitBeam(pack::RoutingModel &out) {
   const std::vector<double> prior(model.factors.classes);
   Quantised quantised = quantise(model.factors, vocabulary_, weights_, shape_, rows, prior);
   for (size_t e = 0; e < out.beam.entries(); ++e)
-    out.beam.bias[e] = int32_t(
-        std::clamp(std::floor(sharpness_ * double(model.bias[e]) * 256 * 1.4426950408889634 + 0.5),
-                   -double(SEMDNS_BEAM_MAX_BIAS), double(SEMDNS_BEAM_MAX_BIAS)));
+    if (out.beam.target[e] != SEMDNS_NONE)
+      out.beam.bias[e] = int32_t(std::clamp(
+          std::floor(sharpness_ * double(model.bias[e]) * 256 * 1.4426950408889634 + 0.5),
+          -double(SEMDNS_BEAM_MAX_BIAS), double(SEMDNS_BEAM_MAX_BIAS)));
   quantised.model.gain = gainOf(quantised);
   out.embedding = std::move(quantised.model);
   out.classZone = classZone_;

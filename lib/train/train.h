@@ -94,7 +94,7 @@ struct TrainOptions {
   bool mineKeywords = true;    ///< look for stage 1 terms in the labelled examples
   uint32_t flatClasses = 1024; ///< with more, stage 2 goes down a search tree
                                ///< (lib/pack/beam_plan.h), unless there is an encoder
-  uint32_t beamWidth = 4;      ///< nodes of a level that it follows, 1..8; 0: it scores all classes
+  uint32_t beamWidth = 3;      ///< nodes of a level that it follows, 1..8; 0: it scores all classes
   uint32_t variations = 60000; ///< variations of the examples for the teacher to judge, at most
 };
 

@@ -54,8 +54,8 @@ bool checkNodes(const Beam &b, base::Error &error) {
       return bad("its entries do not follow the node before, or are too many");
     next += (n.entry_count + SEMDNS_LANES - 1) / SEMDNS_LANES * SEMDNS_LANES;
     for (uint32_t e = n.entry_begin + n.entry_count; e < next; ++e)
-      if (b.target[e] != SEMDNS_NONE || b.bias[e])
-        return bad("the padding behind its entries has a target or a bias");
+      if (b.target[e] != SEMDNS_NONE || b.bias[e] != SEMDNS_BEAM_PADDING)
+        return bad("the padding behind its entries has a target or a bias of its own");
     for (uint32_t r : n.reserved)
       if (r)
         return bad("reserved field is not zero");
@@ -128,9 +128,10 @@ bool checkHomes(const Beam &b, const Zones &zones, base::Error &error) {
   for (uint32_t z = 0; z < h.zone_count; ++z) {
     const semdns_beam_home &home = b.homes[z];
     const uint64_t at = h.homes_offset + sizeof home * uint64_t{z};
-    if (home.node >= h.node_count || home.reserved)
+    if (home.node >= h.node_count || home.parent != zones.zones[z].parent)
       return fail(error, SEMDNS_ERROR_SECTION, kTag, at,
-                  "zone %u: home %u of %u nodes, or a reserved field", z, home.node, h.node_count);
+                  "zone %u: home %u of %u nodes, parent %u; ZTRE's is %u", z, home.node,
+                  h.node_count, home.parent, zones.zones[z].parent);
     const semdns_beam_node &n = b.nodes[home.node];
     if (home.begin < n.entry_begin || home.begin > home.end ||
         home.end > n.entry_begin + n.entry_count)

@@ -186,8 +186,9 @@ struct Kernel {
     const uk_acceptance acceptance = uk_acceptance_of(tables.clsf);
     if (tables.beam) {
       const uk_beam beam = uk_beam_of(tables.beam);
-      uk_descend(&beam, &acceptance, gain, topK, answer.row_count, scratch.scores, scratch.weights,
-                 scratch.trace, &answer, [&](uint32_t first, uint32_t padded, int32_t *scores) {
+      uk_descend(&beam, &acceptance, vectors, cent.dim, gain, topK, answer.row_count,
+                 scratch.scores, scratch.weights, scratch.trace, &answer,
+                 [&](uint32_t first, uint32_t padded, int32_t *scores) {
                    scoreClasses(vectors + uint64_t(first) * cent.dim, padded, cent.dim, cent.layout,
                                 scratch.quant, scores);
                  });

@@ -53,7 +53,7 @@ def accuracy(artifact, file):
     total = {"best": 0, "partial": 0, "answered": 0, "misrouted": 0, "depth": 0}
     for row, line in zip(rows, said.splitlines(), strict=True):
         answer = json.loads(line)
-        true, best, zone = labels(row["label"]), labels(answer["best"]["path"]), labels(answer["zone"]["path"])
+        true, best, zone = labels(row["label"]), labels(answer["best_path"]), labels(answer["path"])
         right = shared(true, zone) == len(zone)
         total["best"] += best == true
         total["partial"] += 2 * shared(true, best) / (len(true) + len(best))

@@ -103,7 +103,7 @@ int main(int argc, char **argv) {
       ->check(CLI::Range(1e-6, 0.999999));
   app.add_option("--beam", options.beam,
                  "nodes of a level that stage 2 follows down a search tree, 0: none, it scores all "
-                 "classes (default: 4 beyond 1024 classes without an encoder)")
+                 "classes (default: 3 beyond 1024 classes without an encoder)")
       ->check(CLI::Range(0u, 8u));
   app.add_option("--cache", options.cache,
                  "folder for embeddings and fine-tuned encoders (default: "

@@ -11,7 +11,8 @@
  *     semdns_beam_header
  *     semdns_beam_node nodes[node_count]
  *     uint32_t target[entry_count]        class; SEMDNS_BEAM_NODE | node; padding: SEMDNS_NONE
- *     int32_t bias[entry_count]           1/256 bit, at most SEMDNS_BEAM_MAX_BIAS either way
+ *     int32_t bias[entry_count]           1/256 bit, at most SEMDNS_BEAM_MAX_BIAS either way;
+ *                                         padding: SEMDNS_BEAM_PADDING
  *     uint32_t class_entry[class_count]   entry of each class
  *     semdns_beam_home homes[zone_count]
  *
@@ -27,6 +28,7 @@
 #define SEMDNS_BEAM_MAX_NODE 4096u /* entries; bounded by the 32-bit sum of 16-bit weights */
 #define SEMDNS_BEAM_MAX_ENTRIES (1u << 19)
 #define SEMDNS_BEAM_MAX_BIAS (1 << 14)
+#define SEMDNS_BEAM_PADDING (-(1 << 30)) /* the bias of padding: far from any real one */
 #define SEMDNS_BEAM_NODE 0x80000000u
 #define SEMDNS_BEAM_ONE (1u << 31) /* the probability of the root: masses are Q31 */
 
@@ -60,7 +62,7 @@ SEMDNS_FORMAT_ASSERT(sizeof(semdns_beam_node) == 32);
 typedef struct semdns_beam_home {
   uint32_t node;
   uint32_t begin, end; /* entries of that node; the root: all of node 0's */
-  uint32_t reserved;   /* zero */
+  uint32_t parent;     /* ZTRE's, beside what climbing looks at first; the root: SEMDNS_NONE */
 } semdns_beam_home;
 SEMDNS_FORMAT_ASSERT(sizeof(semdns_beam_home) == 16);
 
