@@ -42,6 +42,7 @@ def soak_line(x):
 
 def section(r):
     hit, two, storm, expiry, twins = r["hit"][0], r["threads"][0], r["stampede"][0], r["expiry"][0], r["twins"][0]
+    whole = r["threads"][1]
     ratios = "\n".join(
         f"| {x['trace']} | {x['capacity']} | {x['s3_fifo']:.3f} | {x['lru']:.3f} | {x['optimum']:.3f} |" for x in r["ratio"])
     soaks = "\n".join(soak_line(x) for x in r["soak"])
@@ -51,8 +52,8 @@ Written by `./dev bench cache --docs`. Machine: {common.cpu()}.
 
 - An exact hit takes {hit['hit_ns']:.0f} ns, {hit['ratio']:.2f} of stages 1 and 2 of the same texts ({hit['resolve_ns']:.0f} ns; goal 0.25); with
   a ticket's whole life {hit['ticket_ns']:.0f} ns. Turns of 250 queries, medians.
-- Two threads have {two['cpu_ratio']:.2f} times one's hits a second of CPU time (goal 1.9), {two['wall_ratio']:.2f} by the wall of a machine that
-  other work shares.
+- Two threads have {two['cpu_ratio']:.2f} times one's hits a second of CPU time (goal 1.9) and {whole['cpu_ratio']:.2f} times its tickets; by the
+  wall of a machine that other work may share, {two['wall_ratio']:.2f} and {whole['wall_ratio']:.2f}.
 - Stampede: {storm['queries']} queries of one text in {storm['scopes']} scopes, all begun before any is decided: {storm['classifications']} runs of stage 3; in
   four threads that classify where they begin: {storm['in_threads']['classifications']}.
 - {expiry['entries']} entries made together, asked for every {expiry['bucket_s']} s: renewed over {expiry['to_s'] - expiry['from_s']} s with a peak of {expiry['peak_over_mean']:.2f} times that time's
