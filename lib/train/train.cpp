@@ -55,9 +55,9 @@ constexpr size_t kStudentEpochs = 8;         // with a teacher
 // many.
 constexpr double kTakenShare = 0.005, kTakenShareOfAll = 0.01;
 constexpr size_t kDescribedSample = 2000, kTuneSample = 200;
-constexpr double kFinishRate = 0.1;                 // of the last passes
-constexpr size_t kBeamDim = 64;                     // where stage 2 descends: a row is one line
-constexpr size_t kBeamTableBytes = size_t(8) << 20; // of its rows
+constexpr double kFinishRate = 0.1;                  // of the last passes
+constexpr size_t kBeamDim = 64;                      // where stage 2 descends: a row is one line
+constexpr size_t kBeamTableBytes = size_t(16) << 20; // of its rows
 constexpr size_t kBeamHeldOut = 4000;
 constexpr double kDenseWork = 4e11; // multiplications that training the dense head may take
 
