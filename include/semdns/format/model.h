@@ -7,13 +7,12 @@
  * the mixers' weight sets (runtime/codec/model_predict.h).
  *
  *     int16_t joint[C][256][32]        log-odds of a 1, in 1/256, by frozen and by document state
- *     int16_t matched[2][16][8]        log-odds that a match's bit is right: in the document; in the
- *                                      library (bytes) or of a wrong guess (tokens)
- *     int16_t guess[...]               tokens only: log-odds that a guess is right (kGuessTables)
- *     int32_t guess_weights[16][4]     tokens only: 1/65536
- *     int32_t weights[S][I]            1/65536
- *     int32_t last[16][8]              of the mixer of the mixers' outputs
- *     uint16_t refine[2][8192][32]     bytes only: probabilities of a 1, 1/65536, by log-odds
+ *     int16_t matched[2][16][8]        log-odds that a match's bit is right: in the document; in
+ * the library (bytes) or of a wrong guess (tokens) int16_t guess[...]               tokens only:
+ * log-odds that a guess is right (kGuessTables) int32_t guess_weights[16][4]     tokens only:
+ * 1/65536 int32_t weights[S][I]            1/65536 int32_t last[16][8]              of the mixer of
+ * the mixers' outputs uint16_t refine[2][8192][32]     bytes only: probabilities of a 1, 1/65536,
+ * by log-odds
  *     -- tokens only (V = token_count)
  *     uint32_t token_offsets[V + 1]    into token_bytes; tokens ascend bytewise
  *     uint32_t token_codes[V]          the code's bits, first bit highest of `length` bits
@@ -51,16 +50,16 @@ enum semdns_model_kind {
 };
 
 typedef struct semdns_model_header {
-  uint32_t version;     /*  0  SEMDNS_MODEL_VERSION */
-  uint32_t kind;        /*  4  semdns_model_kind */
-  uint32_t line_count;  /*  8  32..SEMDNS_MODEL_MAX_LINES, a multiple of 32 */
-  uint32_t text_count;  /* 12  0..SEMDNS_MODEL_MAX_TEXT; 0 for tokens */
-  uint32_t index_bits;  /* 16  0 without text, else 1..SEMDNS_MODEL_MAX_INDEX_BITS */
-  uint32_t token_count; /* 20  0 for bytes, else 256..SEMDNS_MODEL_MAX_TOKENS */
-  uint32_t token_size;  /* 24  bytes of all tokens */
-  uint32_t rate;        /* 28  mixers' learning rate in a document, 1..1024 */
+  uint32_t version;         /*  0  SEMDNS_MODEL_VERSION */
+  uint32_t kind;            /*  4  semdns_model_kind */
+  uint32_t line_count;      /*  8  32..SEMDNS_MODEL_MAX_LINES, a multiple of 32 */
+  uint32_t text_count;      /* 12  0..SEMDNS_MODEL_MAX_TEXT; 0 for tokens */
+  uint32_t index_bits;      /* 16  0 without text, else 1..SEMDNS_MODEL_MAX_INDEX_BITS */
+  uint32_t token_count;     /* 20  0 for bytes, else 256..SEMDNS_MODEL_MAX_TOKENS */
+  uint32_t token_size;      /* 24  bytes of all tokens */
+  uint32_t rate;            /* 28  mixers' learning rate in a document, 1..1024 */
   uint32_t successor_lines; /* 32  tokens: 1..SEMDNS_MODEL_MAX_LINES, bytes: 0 */
-  uint32_t reserved[7]; /* 36  zero */
+  uint32_t reserved[7];     /* 36  zero */
 } semdns_model_header;
 SEMDNS_FORMAT_ASSERT(sizeof(semdns_model_header) == 64);
 
