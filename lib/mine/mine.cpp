@@ -24,6 +24,7 @@
 #include <map>
 #include <numeric>
 #include <set>
+#include <thread>
 
 namespace semdns::mine {
 namespace {
@@ -60,6 +61,13 @@ public:
   std::optional<patterns::PatternLibrary> run() {
     if (!readParent() || !readBase())
       return std::nullopt;
+    struct Trainer {
+      std::thread thread;
+      ~Trainer() {
+        if (thread.joinable())
+          thread.join();
+      }
+    } trainer;
     bool finished = false; // --merge of libraries whose text is gone
     if (!options_.merge.empty() && !mergesFinished(finished))
       return std::nullopt;
@@ -73,19 +81,35 @@ public:
       describe();
       if (summary_.partial)
         return partial();
-      if (!selectDocuments() || !cutExcluded() || !count() || !addBase() || !countBackground())
+      if (!selectDocuments() || !cutExcluded())
+        return std::nullopt;
+      holdOut();
+      // zstd trains on one thread: beside the rest, so that this does not wait for it. A base's
+      // tables stay.
+      if (!base_ || base_->library.codecs.empty()) {
+        if (threads_ > 1 && excluded_.empty()) // else it looks words up, which addBase() adds to
+          trainer.thread = std::thread([this] { dictionary(); });
+        else
+          dictionary();
+      }
+      if (!count() || !addBase() || !countBackground())
         return std::nullopt;
     }
     library_.contrast =
         library_.backgroundDocuments ? SEMDNS_CONTRAST_LOG_ODDS : SEMDNS_CONTRAST_RESIDUAL_IDF;
-    auto ngrams = bestOf(ngramCandidates(), SEMDNS_PATTERN_NGRAM);
-    const auto keywords = bestOf(keywordCandidates(), SEMDNS_PATTERN_KEYWORD);
-    const auto phrases = bestOf(phraseCandidates(), SEMDNS_PATTERN_PHRASE);
+    std::vector<Candidate> found[3];
+    parallelFor(3, threads_, [&](size_t kind) {
+      found[kind] = kind == 0   ? phraseCandidates()
+                    : kind == 1 ? ngramCandidates()
+                                : keywordCandidates();
+    });
+    const auto ngrams = bestOf(std::move(found[1]), SEMDNS_PATTERN_NGRAM);
+    const auto keywords = bestOf(std::move(found[2]), SEMDNS_PATTERN_KEYWORD);
+    const auto phrases = bestOf(std::move(found[0]), SEMDNS_PATTERN_PHRASE);
     std::vector<Candidate> templates, documents;
     if (!places_.empty() && (!countTemplates(templates) || !countSkeletons(documents)))
       return std::nullopt;
     const auto clusters = bestOf(clusterCandidates(), SEMDNS_PATTERN_CLUSTER);
-    holdOut();
     keep(ngrams, SEMDNS_PATTERN_NGRAM, grams_, summary_.ngrams);
     keep(keywords, SEMDNS_PATTERN_KEYWORD, grams_, summary_.keywords);
     keep(phrases, SEMDNS_PATTERN_PHRASE, grams_, summary_.phrases);
@@ -120,8 +144,10 @@ public:
               [](const patterns::Pattern &a, const patterns::Pattern &b) {
                 return a.kind != b.kind ? a.kind < b.kind : a.text < b.text;
               });
-    if (library_.codecs.empty())
-      dictionary();
+    if (trainer.thread.joinable())
+      trainer.thread.join();
+    if (!trained_.empty())
+      library_.codecs[SEMDNS_TAG_DICT] = std::move(trained_);
     tellKinds();
     handOutTexts();
     if (options_.statistics)
@@ -1035,7 +1061,7 @@ private:
         summary.plain = plainBytes_;
         summary.with = compressed(trained);
       }
-      library_.codecs[SEMDNS_TAG_DICT] = std::move(trained);
+      trained_ = std::move(trained);
     }
   }
 
@@ -1668,6 +1694,7 @@ private:
   std::vector<bool> isHeld_;                 ///< of each of kept_
   std::string heldText_;                     ///< what is measured on; empty: too little
   uint64_t plainBytes_ = 0;                  ///< of it, compressed without help
+  std::string trained_;                      ///< the dictionary, until the library takes it
   std::vector<patterns::Pattern> inherited_; ///< templates and skeletons of merged libraries
   std::optional<Finished> parent_, base_;
   std::map<std::pair<semdns_pattern_kind, std::string_view>, const patterns::Pattern *>
