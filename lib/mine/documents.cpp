@@ -208,6 +208,8 @@ bool Documents::process(std::vector<Pending> &batch, std::string &error) {
     document.worker = uint32_t(worker);
     Worker &own = *workers_[worker];
     document.words = uint32_t(own.splitter.split(document.text, own.vocabulary, document.tokens));
+    if (options_.wordsOnly)
+      return;
     findSlots(document.text, own.slots);
     around(document.text, own, document.slotted);
     headings(document.text, own, document.lines);

@@ -44,6 +44,7 @@ public:
     OwnerRule owners = OwnerRule::Row;
     uint32_t shard = 0, shards = 1; ///< takes only documents whose digest falls to this shard
     unsigned threads = 1;
+    bool wordsOnly = false;      ///< no slots, no lines: enough of a background
     std::string workFolder = {}; ///< keeps spools and checkpoints here; empty: nameless files
   };
 

@@ -167,6 +167,7 @@ private:
   bool open(Documents::Options options) {
     Documents::Options background = options;
     background.owners = OwnerRule::Row;
+    background.wordsOnly = true;
     documents_.emplace(std::move(options), vocabulary_);
     background_.emplace(std::move(background), vocabulary_);
     return true;
@@ -204,7 +205,7 @@ private:
       if (ec)
         return fail("cannot make the folder '" + options_.workFolder + "': " + ec.message());
     }
-    open({options_.owners, options_.shard, std::max(1u, options_.shards), threads_,
+    open({options_.owners, options_.shard, std::max(1u, options_.shards), threads_, false,
           options_.workFolder});
     const auto files = listCorpusFiles(options_.inputs, diags_);
     if (diags_.errorCount() != errorsBefore)
@@ -239,7 +240,7 @@ private:
 
   /// --merge: the documents of partial libraries, and the options that these were made with.
   bool readPartials() {
-    open({OwnerRule::Row, 0, 1, threads_, {}});
+    open({OwnerRule::Row, 0, 1, threads_, false, {}});
     std::string error;
     if (!documents_->open("", "", error) || !background_->open("", "", error))
       return fail(error);
