@@ -42,7 +42,7 @@ struct semdns_artifact {
   const char *name = "";
 
   uint32_t zoneCount = 0, classCount = 0, engineCount = 0, metaCount = 0;
-  uint32_t stages = 0; ///< SEMDNS_STAGE_* that this artifact has
+  uint32_t stages = 0;                               ///< SEMDNS_STAGE_* that this artifact has
   uint32_t dim = 0, scoreCount = 0, weightCount = 0; ///< of the scratch's arrays
   bool foldsAscii = false;   ///< no stage tells ASCII's cases or its kinds and runs of spaces apart
   bool anyShareable = false; ///< a zone whose decisions scopes may share

@@ -250,10 +250,10 @@ std::string gold() {
 }
 
 size_t rank(uint32_t tag) {
-  constexpr uint32_t kOrder[] = {SEMDNS_TAG_META, SEMDNS_TAG_ZTRE, SEMDNS_TAG_TEXT,
-                                 SEMDNS_TAG_KEYW, SEMDNS_TAG_TOKV, SEMDNS_TAG_CENT,
-                                 SEMDNS_TAG_CLSF, SEMDNS_TAG_DICT, SEMDNS_TAG_PHRS, SEMDNS_TAG_KCPU,
-                                 SEMDNS_TAG_KGPU, SEMDNS_TAG_DBUG, SEMDNS_TAG_GOLD};
+  constexpr uint32_t kOrder[] = {SEMDNS_TAG_META, SEMDNS_TAG_ZTRE, SEMDNS_TAG_TEXT, SEMDNS_TAG_KEYW,
+                                 SEMDNS_TAG_TOKV, SEMDNS_TAG_CENT, SEMDNS_TAG_CLSF, SEMDNS_TAG_DICT,
+                                 SEMDNS_TAG_PHRS, SEMDNS_TAG_KCPU, SEMDNS_TAG_KGPU, SEMDNS_TAG_DBUG,
+                                 SEMDNS_TAG_GOLD};
   size_t i = 0;
   while (i < std::size(kOrder) && kOrder[i] != tag)
     ++i;
