@@ -1365,8 +1365,11 @@ semdns_status semdns_dispatcher_configure(semdns_dispatcher *d, const semdns_art
   if (good) {
     memcpy(&d->config, &d->draft, sizeof d->config);
     ++d->epoch;
-    swapPolicies(d->policy, d->policyDraft);
-    store(d->policyEpoch, d->policyEpoch + 1);
+    // What has been classified under the same rules stays good: endpoints come and go.
+    if (!samePolicy(d->policy, d->policyDraft)) {
+      swapPolicies(d->policy, d->policyDraft);
+      store(d->policyEpoch, d->policyEpoch + 1);
+    }
     store(d->policyRules, d->policy.ruleCount);
     setLimits(*d);
     for (uint32_t i = 0; i < pool.used; ++i) {

@@ -87,6 +87,13 @@ void finishPolicy(Policy &policy) {
     }
 }
 
+bool samePolicy(const Policy &a, const Policy &b) {
+  // Rules and states are written whole, padding and all, in the order of the text.
+  return a.ruleCount == b.ruleCount && a.used == b.used &&
+         !memcmp(a.rules, b.rules, a.ruleCount * sizeof *a.rules) &&
+         !memcmp(a.states, b.states, (size_t(a.used) + 1) * sizeof *a.states);
+}
+
 void swapPolicies(Policy &a, Policy &b) {
   static_assert(sizeof(PolicyRule) < 512, "copied rule by rule, to spare the stack");
   for (uint32_t i = 0; i < a.ruleCount || i < b.ruleCount; ++i) {

@@ -63,6 +63,8 @@ bool addPattern(Policy &policy, uint32_t rule, const uint64_t *words, uint32_t c
 /// After the last pattern, before the first match.
 void finishPolicy(Policy &policy);
 void swapPolicies(Policy &a, Policy &b);
+/// The same rules with the same patterns, in the same order.
+bool samePolicy(const Policy &a, const Policy &b);
 
 /// Reads on from `state` (0 at the start of a text) and adds the rules whose patterns end in
 /// `words`. Punctuation (bit 0) is passed over.

@@ -315,9 +315,10 @@ TEST(Classify, StaleInNeedAlone) {
   s.ask(text, later);
   const uint64_t last = later + 86400 * kSecond;
   EXPECT_EQ(s.ask(text, last, "", last + 1000).cached, SEMDNS_CACHED_STALE);
-  ASSERT_EQ(
-      semdns_dispatcher_configure(s.dispatcher, s.artifact, "set tries 2\n", 12, last, nullptr),
-      SEMDNS_OK);
+  const std::string rules = "policy quiet drop scope=nobody\n";
+  ASSERT_EQ(semdns_dispatcher_configure(s.dispatcher, s.artifact, rules.data(), rules.size(), last,
+                                        nullptr),
+            SEMDNS_OK);
   EXPECT_EQ(s.ask(text, last, "", last + 1000).cached, 0u);
 }
 
@@ -333,10 +334,15 @@ TEST(Classify, PolicyEpochsAreApart) {
   Bench s;
   const std::string text = s.hard(1)[0];
   s.ask(text, kStart);
-  ASSERT_EQ(
-      semdns_dispatcher_configure(s.dispatcher, s.artifact, "set tries 2\n", 12, kStart, nullptr),
-      SEMDNS_OK);
+  const auto configure = [&](const std::string &rules) {
+    return semdns_dispatcher_configure(s.dispatcher, s.artifact, rules.data(), rules.size(), kStart,
+                                       nullptr);
+  };
+  ASSERT_EQ(configure("policy quiet drop scope=nobody\n"), SEMDNS_OK);
   EXPECT_EQ(s.ask(text, kStart).cached, 0u);
+  EXPECT_EQ(s.ask(text, kStart).cached, SEMDNS_CACHED);
+  // The same rules beside other settings: what was classified stays good.
+  ASSERT_EQ(configure("set tries 2\npolicy quiet drop scope=nobody\n"), SEMDNS_OK);
   EXPECT_EQ(s.ask(text, kStart).cached, SEMDNS_CACHED);
 }
 

@@ -243,7 +243,8 @@ TEST(Store, ReadersNeverSeeHalfAnEntry) {
   for (int t = 0; t < 2; ++t)
     writers.emplace_back([&, t] {
       std::mt19937_64 random(static_cast<uint64_t>(100 + t));
-      for (int i = 0; i < 60000; ++i) {
+      // On a busy machine the readers may come late.
+      for (int i = 0; i < 60000 || (!found && i < 50000000); ++i) {
         insert(c.store, entryOf(1 + random() % 500), 100,
                __atomic_load_n(&c.store.flushes, __ATOMIC_ACQUIRE), 0);
         if (i % 10000 == 0)
