@@ -375,6 +375,40 @@ private:
                        sizeof from.entry(d).digest) == 0;
   }
 
+  /// Of `documents` those of which one stands for all that nearly say the same, in their order.
+  std::vector<uint32_t> withoutNearDuplicates(const Documents &all,
+                                              const std::vector<uint32_t> &documents) const {
+    std::vector<uint64_t> hashes(vocabulary_.size());
+    for (uint32_t word = 1; word < vocabulary_.size(); ++word)
+      hashes[word] = text::hashOf(vocabulary_.spelling(word));
+    // The longest stays, of equally long ones that with the smallest digest.
+    std::vector<uint32_t> order(documents.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+      const DocumentEntry &x = all.entry(documents[a]), &y = all.entry(documents[b]);
+      if (x.words != y.words)
+        return x.words > y.words;
+      const int digests = std::memcmp(x.digest, y.digest, sizeof x.digest);
+      return digests ? digests < 0 : a < b;
+    });
+    const auto original = text::nearDuplicates(
+        documents.size(), order,
+        [&](size_t i, std::vector<uint64_t> &set) {
+          shingles(all.tokens(documents[i]), hashes, set);
+          if (set.empty()) { // without words nothing resembles it
+            uint64_t own;
+            std::memcpy(&own, all.entry(documents[i]).digest, sizeof own);
+            set.push_back(own);
+          }
+        },
+        threads_);
+    std::vector<uint32_t> kept;
+    for (uint32_t i = 0; i < documents.size(); ++i)
+      if (original[i] == i)
+        kept.push_back(documents[i]);
+    return kept;
+  }
+
   /// Drops duplicates: of equal and, unless they are to be kept, of nearly equal texts one counts.
   bool selectDocuments() {
     const Documents &all = *documents_;
@@ -384,35 +418,8 @@ private:
         ++summary_.exactDuplicates;
       else
         distinct.push_back(d);
-    kept_ = distinct;
-    if (!options_.keepDuplicates) {
-      std::vector<uint64_t> hashes(vocabulary_.size());
-      for (uint32_t word = 1; word < vocabulary_.size(); ++word)
-        hashes[word] = text::hashOf(vocabulary_.spelling(word));
-      // The longest stays, of equally long ones that with the smallest digest.
-      std::vector<uint32_t> order(distinct.size());
-      std::iota(order.begin(), order.end(), 0u);
-      std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
-        const uint32_t x = all.entry(distinct[a]).words, y = all.entry(distinct[b]).words;
-        return x != y ? x > y : a < b;
-      });
-      const auto original = text::nearDuplicates(
-          distinct.size(), order,
-          [&](size_t i, std::vector<uint64_t> &set) {
-            shingles(all.tokens(distinct[i]), hashes, set);
-            if (set.empty()) { // without words nothing resembles it
-              uint64_t own;
-              std::memcpy(&own, all.entry(distinct[i]).digest, sizeof own);
-              set.push_back(own);
-            }
-          },
-          threads_);
-      kept_.clear();
-      for (uint32_t i = 0; i < distinct.size(); ++i)
-        if (original[i] == i)
-          kept_.push_back(distinct[i]);
-      summary_.nearDuplicates = distinct.size() - kept_.size();
-    }
+    kept_ = options_.keepDuplicates ? distinct : withoutNearDuplicates(all, distinct);
+    summary_.nearDuplicates = distinct.size() - kept_.size();
     // Owners: those of a name are one, whoever has none is one of his own.
     std::map<std::string_view, uint32_t> named;
     for (const uint32_t d : kept_)
@@ -991,14 +998,19 @@ private:
       }
     library_.meta["input.background.documents.sha256"] =
         sha256Hex({reinterpret_cast<const char *>(digestSum), sizeof digestSum});
-    library_.backgroundDocuments = all.size();
+    // What counts once here must not count often there: else whatever is said often looks foreign.
+    std::vector<uint32_t> kept(all.size());
+    std::iota(kept.begin(), kept.end(), 0u);
+    if (!options_.keepDuplicates)
+      kept = withoutNearDuplicates(all, kept);
+    library_.backgroundDocuments = uint32_t(kept.size());
     for (uint32_t d = 0; d < all.size(); ++d)
       summary_.backgroundBytes += all.entry(d).textSize;
     // Each thread has the n-grams that begin with words of its own.
     std::vector<uint64_t> mass(threads_);
     parallelFor(threads_, threads_, [&](size_t part) {
       std::vector<uint32_t> lastSeen(vocabulary_.size());
-      for (uint32_t d = 0; d < all.size(); ++d) {
+      for (const uint32_t d : kept) {
         const auto words = all.tokens(d);
         for (size_t i = 0; i < words.size(); ++i) {
           if (words[i] == WordSplitter::kGap || words[i] % threads_ != part)

@@ -606,8 +606,8 @@ SEMDNS_MODEL_INLINE bool codeDocument(const View &view, Coder &coder, const uint
 
   Match matches[2];
   uint32_t contexts[C];
-  const uint8_t *frozen[C];
-  uint8_t *fresh[C];
+  const uint8_t *frozen[C] = {};
+  uint8_t *fresh[C] = {};
   uint32_t joints[C]; // of the teacher
   alignas(64) int32_t x[I] = {};
   const int32_t rate = int32_t(view.rate);
