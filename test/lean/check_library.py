@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-SIZE_LIMIT = 500_000
+SIZE_LIMIT = 600_000  # what GCC unrolls; clang's is a fifth smaller
 NEEDED = {"libc.so.6", "libzstd.so.1"}
 LDD_ALLOWED = re.compile(r"linux-vdso|libc\.so|libzstd\.so|ld-linux|ld64")
 
