@@ -83,10 +83,11 @@ std::string unsmuggle(const std::string &text) {
 } // namespace
 
 std::vector<LabelledText> parseJsonLines(std::string_view bytes, const std::string &fileName,
-                                         bool requireLabel, Diagnostics &diags, BadText badText) {
+                                         bool requireLabel, Diagnostics &diags, BadText badText,
+                                         uint32_t firstLine) {
   std::vector<LabelledText> rows;
   size_t bad = 0;
-  uint32_t line = 0;
+  uint32_t line = firstLine - 1;
   auto report = [&](uint32_t column, const std::string &message, const std::string &help) {
     if (bad++ < kMaxReported)
       diags.error({fileName, line, column}, message, help);

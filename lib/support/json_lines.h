@@ -26,10 +26,11 @@ enum class BadText {
 /// Parses JSON lines, split at '\n' only (U+2028 and '\r' are data); blank lines are skipped.
 /// Wrong UTF-8 is an error with line and byte column, as are lines that are not objects, lack a
 /// string "text", have a "label" that is not a string or, with `requireLabel`, lack it. Reports
-/// every bad line into `diags` (at most 20 a file, then one summary) and returns the good rows.
+/// every bad line into `diags` (at most 20 a call, then one summary) and returns the good rows; the
+/// first line of `bytes` is the file's line `firstLine`.
 std::vector<LabelledText> parseJsonLines(std::string_view bytes, const std::string &fileName,
                                          bool requireLabel, Diagnostics &diags,
-                                         BadText badText = BadText::Reject);
+                                         BadText badText = BadText::Reject, uint32_t firstLine = 1);
 
 /// Reads and parses a file ("-" is stdin); a missing, empty or binary file is an error.
 std::vector<LabelledText> readJsonLines(const std::string &path, bool requireLabel,

@@ -58,8 +58,8 @@ TEST(DiffGpu, AnswersAreThoseOfTheCpu) {
     const char *name;
     test::ModelOptions options;
     uint32_t texts = 4000, words = 0;
-  } cases[6] = {{"small", {}}, {"deep", {}}, {"many", {}},
-                {"wide", {}},  {"huge", {}}, {"goal", {}}};
+  } cases[7] = {{"small", {}}, {"deep", {}}, {"many", {}}, {"wide", {}},
+                {"huge", {}},  {"goal", {}}, {"flat", {}}};
   test::ModelOptions &small = cases[0].options, &deep = cases[1].options, &many = cases[2].options,
                      &wide = cases[3].options, &huge = cases[4].options, &goal = cases[5].options;
   small.seed = 21, small.dim = 16, small.layout = 1, small.domains = 1, small.leaves = 0;
@@ -75,6 +75,7 @@ TEST(DiffGpu, AnswersAreThoseOfTheCpu) {
   goal.seed = 26, goal.domains = 3, goal.leaves = 341, goal.dim = 256, goal.wordsPerClass = 8;
   goal.wordNgramMax = 1, goal.terms = 0;
   cases[5].words = 24;
+  cases[6].options.seed = 27, cases[6].options.gain = 1, cases[6].options.rootClass = true;
 
   const char *keep = std::getenv("SEMDNS_GPU_BUNDLES");
   const std::filesystem::path folder =

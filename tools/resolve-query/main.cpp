@@ -4,6 +4,7 @@
 #include "lib/support/files.h"
 #include "lib/support/json_lines.h"
 #include "tools/open_artifact.h"
+#include "tools/resolve-query/bulk.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -24,9 +25,11 @@ constexpr const char *kHelp = R"(Routes texts to zones.
   resolve-query @demo.sdna +trace 'how long does a refund take'
   resolve-query @demo.sdna --json -i queries.jsonl > answers.jsonl
   generate | resolve-query @demo.sdna --json
+  resolve-query @demo.sdna -i huge.jsonl.zst --device=auto -o answers.jsonl --resume
 
 Texts come from the command line, from -i FILE (JSON lines with "text"; - is stdin), or else from
-stdin, one a line. Modes: +short (zones only), +trace (one line per zone and stage), --json (one
+stdin, one a line. With --device, -i FILE is answered in bulk: streamed (FILE may be zstd), in batches
+on a GPU or on all cores, one short JSON object a row, in order. Modes: +short (zones only), +trace (one line per zone and stage), --json (one
 object a text, in input order). The artifact is verified as a whole first.)";
 
 constexpr const char *kExit =
@@ -335,6 +338,17 @@ int main(int argc, char **argv) {
   app.add_option("--top", options.top, "Zones listed for a text (default 3)")
       ->type_name("K")
       ->check(CLI::Range(1u, SEMDNS_TOP_MAX));
+  tools::BulkOptions bulk;
+  std::string device;
+  app.add_option("--device", device,
+                 "Answer -i FILE in bulk: auto (GPUs, else all cores), cpu, cuda:0, ...")
+      ->type_name("NAME");
+  app.add_option("-o,--output", bulk.output,
+                 "With --device: the file for the answers (default: stdout)")
+      ->type_name("FILE");
+  app.add_flag("--resume", bulk.resume, "With -o: go on where an earlier run was stopped");
+  app.add_flag("-f,--force", bulk.force, "With -o: replace an existing file");
+  app.add_option("-j,--jobs", bulk.jobs, "With --device: threads (default: all cores)");
   app.add_flag("--data-only", options.dataOnly, "Map no native code");
   std::reverse(arguments.begin(), arguments.end());
   try {
@@ -349,6 +363,19 @@ int main(int argc, char **argv) {
     return usage("texts on the command line and -i exclude each other");
   if (options.json && options.shortForm)
     return usage("--json and +short exclude each other");
+
+  if (!device.empty()) {
+    if (!tools::isDevice(device))
+      return usage("--device=" + device + ": expected auto, cpu or cuda:N");
+    if (options.input.empty() || options.shortForm || options.trace || !options.context.empty() ||
+        options.top)
+      return usage("--device answers the rows of -i FILE; +short, +trace, --context and --top are "
+                   "for single texts");
+    if (bulk.resume && bulk.output.empty())
+      return usage("--resume goes on with the file of -o");
+  } else if (!bulk.output.empty() || bulk.resume || bulk.force || bulk.jobs) {
+    return usage("-o, --resume, -f and -j are for bulk work, with --device");
+  }
 
   Session session{options, {}, {}, {}, {}, 0, {}};
   if (!options.stages.empty() && !(session.stages = tools::parseStages(options.stages)))
@@ -366,6 +393,12 @@ int main(int argc, char **argv) {
   if (!session.scratch)
     return tools::reportError(options.artifact, error);
   session.info = session.artifact.info();
+  if (!device.empty()) {
+    bulk.device = device;
+    bulk.input = options.input;
+    bulk.stages = session.stages;
+    return tools::resolveBulk(session.artifact, bulk);
+  }
 
   bool good = true;
   if (!options.input.empty()) {

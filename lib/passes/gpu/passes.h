@@ -15,7 +15,7 @@ inline constexpr int64_t kMostShared = 163 << 10;
 
 /// How the kernels of a program are laid out; indices and strides in 32-bit words.
 struct GpuShape {
-  unsigned threads = 512, readThreads = 128;
+  unsigned threads = 0, readThreads = 128;
   unsigned room = 0;                             ///< entries for each byte of text (format/gpu.h)
   int64_t tile = 0;                              ///< texts of a block
   int64_t gainAt = 0, quantAt = 0, scoresAt = 0; ///< in shared memory, behind the table of 2^-x

@@ -324,62 +324,67 @@ private:
     Value zero = constant(0);
     Value quarter = andI(lane_, constant(3)), row = shrU(lane_, 2);
     Value column = mul(quarter, constant(4)); // word of a step, and four on
-    loop(
-        warp_, constant((classes_ + 31) / 32), constant(shape_.threads / 32), {},
-        [&](Value chunk, ValueRange) -> Values {
-          // 16 classes are one line of CENT; a lane reads four of them.
-          Value line = minU(add(shl(chunk, 1), shrU(row, 2)), constant(blocks - 1));
-          Value lanes = mul(andI(row, constant(3)), constant(4));
-          Value group = divU(line, constant(layout_)), part = remU(line, constant(layout_));
-          Value begin =
-              add(mul(add(mul(group, constant(words_ * layout_)), part), constant(16)), lanes);
-          Values accumulators(size_t(halves * 16), zero);
-          accumulators = loop(
-              zero, constant(steps), constant(1), accumulators,
-              [&](Value step, ValueRange carried) -> Values {
-                Value word = add(mul(step, constant(16)), column);
-                SmallVector<Value> classes, texts;
-                for (int64_t i = 0; i < 4; ++i) {
-                  // Beyond the last dimension the texts are 0: any class will do.
-                  Value w = minU(add(word, constant(i)), constant(words_ - 1));
-                  Value at = add(begin, mul(w, constant(16 * layout_)));
-                  classes.push_back(loadConstant(address(vectors_, at, i32()), zero, words(4), 16));
-                }
-                for (int64_t eight = 0; eight < 2 * halves; ++eight)
-                  texts.push_back(loadWords(
-                      sharedQuant_,
-                      add(mul(add(row, constant(8 * eight)), constant(shape_.quantStride)), word),
-                      words(4), 16));
-                Values next(carried);
-                for (int64_t k = 0; k < 4; k += 2)
-                  for (int64_t half = 0; half < halves; ++half) {
-                    Value upper = texts[size_t(2 * half)], lower = texts[size_t(2 * half + 1)];
-                    Values a = {extract(upper, k), extract(lower, k), extract(upper, k + 1),
-                                extract(lower, k + 1)};
-                    for (int64_t t = 0; t < 4; ++t) {
-                      Values bs = {extract(classes[size_t(k)], t),
-                                   extract(classes[size_t(k + 1)], t)};
-                      auto slice = MutableArrayRef<Value>(next).slice(size_t(16 * half + 4 * t), 4);
-                      llvm::copy(mma(a, bs, ValueRange(slice)), slice.begin());
-                    }
-                  }
-                return next;
-              });
-          // Of row r and r + 8 a lane holds eight classes in a row, one of each pair of tiles.
-          for (int64_t half = 0; half < halves; ++half)
-            for (int64_t lower = 0; lower < 2; ++lower)
-              for (int64_t odd = 0; odd < 2; ++odd) {
-                Values four;
-                for (int64_t t = 0; t < 4; ++t)
-                  four.push_back(accumulators[size_t(16 * half + 4 * t + 2 * lower + odd)]);
-                Value text = add(row, constant(16 * half + 8 * lower));
-                Value at = add(mul(text, constant(shape_.scoreStride)),
-                               add(mul(chunk, constant(32)),
-                                   add(mul(quarter, constant(8)), constant(4 * odd))));
-                storeWords(pack(four), scores_, at, 16);
-              }
-          return {};
-        });
+    loop(warp_, constant((classes_ + 31) / 32), constant(shape_.threads / 32), {},
+         [&](Value chunk, ValueRange) -> Values {
+           // 16 classes are one line of CENT; a lane reads four of them.
+           Value line = minU(add(shl(chunk, 1), shrU(row, 2)), constant(blocks - 1));
+           Value lanes = mul(andI(row, constant(3)), constant(4));
+           Value group = divU(line, constant(layout_)), part = remU(line, constant(layout_));
+           Value begin =
+               add(mul(add(mul(group, constant(words_ * layout_)), part), constant(16)), lanes);
+           const int64_t lineWords = 16 * layout_; // from one word of a class to the next
+           Value classBase = address(vectors_, begin, i32());
+           Value textBase =
+               wordAddress(sharedQuant_, add(mul(row, constant(shape_.quantStride)), column));
+           auto takeStep = [&](Value step, ValueRange carried) -> Values {
+             SmallVector<Value> classes, texts;
+             Value first = add(mul(step, constant(16)), column);
+             for (int64_t i = 0; i < 4; ++i) {
+               Value word = add(first, constant(i));
+               if (words_ % 16) // beyond the last dimension the texts are 0: any class will do
+                 word = minU(word, constant(words_ - 1));
+               classes.push_back(loadConstant(
+                   address(classBase, mul(word, constant(lineWords)), i32()), zero, words(4), 16));
+             }
+             for (int64_t eight = 0; eight < 2 * halves; ++eight)
+               texts.push_back(loadWords(
+                   textBase, add(mul(step, constant(16)), constant(8 * eight * shape_.quantStride)),
+                   words(4), 16));
+             Values next(carried);
+             for (int64_t k = 0; k < 4; k += 2)
+               for (int64_t half = 0; half < halves; ++half) {
+                 Value upper = texts[size_t(2 * half)], lower = texts[size_t(2 * half + 1)];
+                 Values a = {extract(upper, k), extract(lower, k), extract(upper, k + 1),
+                             extract(lower, k + 1)};
+                 for (int64_t t = 0; t < 4; ++t) {
+                   Values bs = {extract(classes[size_t(k)], t), extract(classes[size_t(k + 1)], t)};
+                   auto slice = MutableArrayRef<Value>(next).slice(size_t(16 * half + 4 * t), 4);
+                   llvm::copy(mma(a, bs, ValueRange(slice)), slice.begin());
+                 }
+               }
+             return next;
+           };
+           Values accumulators(size_t(halves * 16), zero);
+           if (steps <= 4)
+             for (int64_t step = 0; step < steps; ++step)
+               accumulators = takeStep(constant(step), accumulators);
+           else
+             accumulators = loop(zero, constant(steps), constant(1), accumulators, takeStep);
+           // Of row r and r + 8 a lane holds eight classes in a row, one of each pair of tiles.
+           for (int64_t half = 0; half < halves; ++half)
+             for (int64_t lower = 0; lower < 2; ++lower)
+               for (int64_t odd = 0; odd < 2; ++odd) {
+                 Values four;
+                 for (int64_t t = 0; t < 4; ++t)
+                   four.push_back(accumulators[size_t(16 * half + 4 * t + 2 * lower + odd)]);
+                 Value text = add(row, constant(16 * half + 8 * lower));
+                 Value at = add(mul(text, constant(shape_.scoreStride)),
+                                add(mul(chunk, constant(32)),
+                                    add(mul(quarter, constant(8)), constant(4 * odd))));
+                 storeWords(pack(four), scores_, at, 16);
+               }
+           return {};
+         });
   }
 
   //===--- Answering -------------------------------------------------------------------------===//
@@ -387,15 +392,17 @@ private:
   /// What a text's scores are seen through.
   struct Weighing {
     Value scores; ///< of this text
-    Value top, gain, limit;
+    Value top, gain;
+    Value limit; ///< of "Arithmetic"
+    Value near;  ///< beyond it every weight is 0, up to it no shift is by more than 31
     Value total;
   };
   /// Q16 weight of a score: 2^-x for x = difference to the best in 1/256 bit. Entries that are no
-  /// class have the least of all scores, so that their difference is beyond any limit.
+  /// class have the least of all scores: they weigh nothing but where gain is 0.
   Value weightOf(const Weighing &w, Value s) {
-    Value x = shrU(mul(minU(sub(w.top, s), w.limit), w.gain), 16);
+    Value x = shrU(mul(minU(sub(w.top, s), w.near), w.gain), 16);
     Value fraction = loadWords(sharedExp2_, andI(x, constant(255)), i32());
-    return shrU(fraction, minU(shrU(x, 8), constant(31))); // at most 2^16: none left from 17 on
+    return shrU(fraction, shrU(x, 8)); // at most 2^16: none left from 17 on
   }
   Value share(const Weighing &w, Value weight) {
     return narrow(divU(shl(wide(weight), 16), wide(w.total)));
@@ -444,27 +451,35 @@ private:
       barrierOfWarp();
       w.gain = loadWords(sharedGain_, slot, i32());
       w.limit = divU(constant(INT32_MAX), maxU(w.gain, one));
-      w.top =
-          largest(eachFour(w, {least}, [&](Value, ArrayRef<Value> s, ValueRange carried) -> Values {
-            return {maxS(carried[0], maxS(maxS(s[0], s[1]), maxS(s[2], s[3])))};
-          })[0]);
-      // Sum of weights; best class; how many are as good; the best of the others.
-      Values seen = eachFour(w, {zero, none, zero, least},
+      // As gain < 2^24, this times gain is above 31 * 2^24.
+      w.near = divU(constant((int64_t(1) << 29) - 1), maxU(w.gain, one));
+      // The best class and the two largest scores, of each lane and then of all.
+      Values seen = eachFour(w, {least, none, least},
                              [&](Value c, ArrayRef<Value> s, ValueRange carried) -> Values {
-                               Value total = carried[0], best = carried[1], many = carried[2],
-                                     next = carried[3];
-                               for (int64_t i = 0; i < 4; ++i) {
-                                 total = add(total, weightOf(w, s[size_t(i)]));
-                                 Value equal = eq(s[size_t(i)], w.top);
-                                 best = minU(best, select(equal, add(c, constant(i)), none));
-                                 many = add(many, arith::ExtUIOp::create(b, i32(), equal));
-                                 next = maxS(next, select(equal, least, s[size_t(i)]));
+                               Value best = carried[0], bestClass = carried[1], next = carried[2];
+                               for (int64_t i = 0; i < 4; ++i) { // ties to the lowest class
+                                 Value better = ltS(best, s[size_t(i)]);
+                                 next = maxS(next, minS(best, s[size_t(i)]));
+                                 bestClass = select(better, add(c, constant(i)), bestClass);
+                                 best = select(better, s[size_t(i)], best);
                                }
-                               return {total, best, many, next};
+                               return {best, bestClass, next};
                              });
-      w.total = sum(seen[0]);
-      Value topClass = leastU(seen[1]);
-      Value secondScore = select(ltU(one, sum(seen[2])), w.top, largest(seen[3]));
+      w.top = largest(seen[0]);
+      Value holds = eq(seen[0], w.top);
+      Value topClass = leastU(select(holds, seen[1], none));
+      Value holders = sum(arith::ExtUIOp::create(b, i32(), holds));
+      Value secondScore =
+          select(ltU(one, holders), w.top, largest(select(holds, seen[2], seen[0])));
+      Value total =
+          sum(eachFour(w, {zero}, [&](Value, ArrayRef<Value> s, ValueRange carried) -> Values {
+            Value part = carried[0];
+            for (Value score : s)
+              part = add(part, weightOf(w, score));
+            return {part};
+          })[0]);
+      const int64_t others = (shape_.roundedClasses - classes_) * 65536;
+      w.total = sub(total, select(eq(w.gain, zero), constant(others), zero));
       decide(w, text, rows, info, topClass, secondScore);
     });
   }
@@ -604,7 +619,11 @@ GpuShape shapeFor(int64_t dim, int64_t classes, int64_t charMin, int64_t charMax
     shape.sharedBytes = 4 * (shape.scoresAt + (scoresInside ? tile * shape.scoreStride : 0));
     return shape.sharedBytes <= kMostShared;
   };
-  if (!layOut(32, true) && !layOut(16, true))
+  // Class vectors that the first cache holds may be read twice as often, for blocks half as large
+  // of which more run side by side.
+  const bool small = classes * dim <= (64 << 10);
+  shape.threads = small ? 256 : 512;
+  if ((small || !layOut(32, true)) && !layOut(16, true))
     layOut(16, false);
   return shape;
 }

@@ -14,7 +14,7 @@
 // CHECK-SAME: .maxntid 128, 1, 1
 // CHECK-SAME: sqrt.rn.f64
 // CHECK-SAME: .visible .entry semdns_kernel_answer_gpu(
-// CHECK-SAME: .maxntid 512, 1, 1
+// CHECK-SAME: .maxntid 256, 1, 1
 // CHECK-SAME: ld.global.nc
 // CHECK-SAME: dp4a.s32.s32
 // CHECK-SAME: mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32

@@ -15,13 +15,13 @@
 // The text with the program's options: word and character n-grams, punctuation, keywords, room.
 // CHECK: llvm.call @uk_gpu_read
 // CHECK: gpu.func @semdns_kernel_answer_gpu
-// CHECK-SAME: kernel attributes {known_block_size = array<i32: 512, 1, 1>}
+// CHECK-SAME: kernel attributes {known_block_size = array<i32: 256, 1, 1>}
 // Rows of eight features at once, four dimensions a lane and word.
 // CHECK: nvvm.shfl.sync
 // CHECK: nvvm.dot.accumulate.4way
-// 32 texts against 32 classes and 64 dimensions a step: two halves of the tile, four tiles of classes,
-// two halves of the dimensions.
-// CHECK-COUNT-16: llvm.call_intrinsic "llvm.nvvm.mma.m16n8k32.row.col.s8"
+// 16 texts against 32 classes and 64 dimensions a step: four tiles of classes, two halves of the
+// dimensions.
+// CHECK-COUNT-8: llvm.call_intrinsic "llvm.nvvm.mma.m16n8k32.row.col.s8"
 // CHECK: nvvm.redux.sync max
 // CHECK: gpu.return
 // CHECK-NOT: llvm.atomicrmw
