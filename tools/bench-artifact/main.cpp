@@ -1,4 +1,6 @@
 /// bench-artifact: how long a query takes, per kernel level, on one pinned thread.
+#include "tools/bench-artifact/costs.h"
+
 #include "lib/support/command_line.h"
 #include "lib/support/diagnostics.h"
 #include "lib/support/json_lines.h"
@@ -247,6 +249,17 @@ int main(int argc, char **argv) {
   app.add_option("--threads", threads, "Also: throughput on so many threads beside one")
       ->type_name("N")
       ->check(CLI::Range(2u, 1024u));
+  std::string costs, trace;
+  bool ablation = false;
+  app.add_option(
+         "--fit-costs", costs,
+         "Instead: fit what batches cost on the cores and on each GPU, and write it to FILE")
+      ->type_name("FILE");
+  app.add_flag("--ablation", ablation,
+               "With --fit-costs: also play arrivals against the scheduler and fixed choices");
+  app.add_option("--trace", trace,
+                 "With --ablation: also the arrivals of this CSV, as Azure's traces")
+      ->type_name("FILE");
   if (!semdns::refuseEmptyOptions("bench-artifact", argc, argv))
     return semdns::kUsage;
   try {
@@ -276,6 +289,13 @@ int main(int argc, char **argv) {
   if (rows.empty()) {
     std::fprintf(stderr, "%s: error: no queries\n", queriesPath.c_str());
     return kRejected;
+  }
+
+  if (!costs.empty())
+    return fitCosts(artifact, rows, stages, {costs, trace, ablation});
+  if (ablation || !trace.empty()) {
+    std::fprintf(stderr, "bench-artifact: error: --ablation and --trace go with --fit-costs\n");
+    return kUsage;
   }
 
   Many many;
