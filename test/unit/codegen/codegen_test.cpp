@@ -34,7 +34,8 @@ func.func @semdns_route_body(
     %thresholds: memref<1xi32>, %odds: i32, %words: !llvm.ptr,
     %features: memref<16384xi64>, %rowids: memref<16384xi32>, %hits: memref<64xi32>,
     %votes: memref<1xi32>, %pool: memref<16xi32>, %quant: memref<16xi8>, %scores: memref<16xi32>,
-    %weights: memref<16xi32>, %counts: memref<5xi32>, %answer: memref<48xi32>) {
+    %weights: memref<16xi32>, %counts: memref<5xi32>, %answer: memref<48xi32>,
+    %beam: !llvm.ptr, %clsf: !llvm.ptr, %trace: !llvm.ptr) {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
   %z = arith.constant 0 : i32
